@@ -1,0 +1,1 @@
+"""What leaves the compiler: the NumPy reference, wgpu, and the artifact both read."""

@@ -1,0 +1,1 @@
+"""What enters: arrays and tracing, transformations, `nn` and `optim`."""

@@ -1,0 +1,1 @@
+"""How the IR changes: one pass per file; `pipeline.py` is the whole lowering."""

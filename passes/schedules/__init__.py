@@ -1,0 +1,1 @@
+"""How a kernel is laid out on a device: few parameterised schedules."""

@@ -1,0 +1,1 @@
+"""Stepwell: a multi-level tensor compiler for WebGPU."""
