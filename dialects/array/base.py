@@ -1,0 +1,242 @@
+"""What every `array` operation is: a shape rule, a meaning, and a gradient in one class.
+
+`array` has value semantics on statically shaped `tensor<...>` of f32, f16, i32, ui32 and i1.
+There is no implicit broadcasting: `array.broadcast` is an operation.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import (
+    AnyTensorTypeConstr,
+    Attribute,
+    DenseArrayBase,
+    Float16Type,
+    Float32Type,
+    IntegerType,
+    LocationAttr,
+    Signedness,
+    TensorType,
+    f16,
+    f32,
+    i1,
+    i32,
+    i64,
+)
+from xdsl.ir import Operation, SSAValue
+from xdsl.ir.affine import AffineMap
+from xdsl.irdl import IRDLOperation, operand_def, prop_def, result_def, traits_def
+from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
+
+from stepwell.dialects.emit import Emitter
+from stepwell.dialects.errors import DTypeError, ShapeError, StepwellError
+
+Tensor: TypeAlias = TensorType[Attribute]
+NumPyArray: TypeAlias = NDArray[np.generic]
+
+u32 = IntegerType(32, Signedness.UNSIGNED)
+
+DTYPES: dict[str, Attribute] = {"f32": f32, "f16": f16, "i32": i32, "u32": u32, "bool": i1}
+"""Stepwell's dtype names and their element types at the `array` level."""
+
+_NUMPY: dict[Attribute, np.dtype[np.generic]] = {
+    f32: np.dtype(np.float32),
+    f16: np.dtype(np.float16),
+    i32: np.dtype(np.int32),
+    u32: np.dtype(np.uint32),
+    i1: np.dtype(np.bool_),
+}
+
+
+def numpy_dtype(element: Attribute) -> np.dtype[np.generic]:
+    """The NumPy dtype of an element type."""
+    return _NUMPY[element]
+
+
+def dtype_name(element: Attribute) -> str:
+    """`f32`, `f16`, `i32`, `u32` or `bool`; raises `DTypeError` for anything else."""
+    for name, candidate in DTYPES.items():
+        if candidate == element:
+            return name
+    raise DTypeError(f"element type {element} is none of {', '.join(DTYPES)}")
+
+
+def is_float(element: Attribute) -> bool:
+    return isinstance(element, Float32Type | Float16Type)
+
+
+def is_unsigned(element: Attribute) -> bool:
+    return isinstance(element, IntegerType) and element.signedness.data is Signedness.UNSIGNED
+
+
+def is_bool(element: Attribute) -> bool:
+    return element == i1
+
+
+def tensor(shape: Sequence[int], element: Attribute) -> Tensor:
+    """The type of a tensor of that shape."""
+    return TensorType(element, shape)
+
+
+def type_of(value: SSAValue) -> Tensor:
+    """The tensor type of a value (every value at this level has one)."""
+    assert isinstance(value.type, TensorType), f"{value} is no tensor"
+    return value.type
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    return type_of(value).get_shape()
+
+
+def element_of(value: SSAValue) -> Attribute:
+    return type_of(value).element_type
+
+
+def ints(values: Sequence[int]) -> DenseArrayBase[IntegerType]:
+    """An `array<i64: ...>` attribute."""
+    return DenseArrayBase.from_list(i64, list(values))
+
+
+class ArrayOp(IRDLOperation, ABC):
+    """An operation on tensors, whose result types follow from its operands and properties."""
+
+    traits = traits_def(Pure())
+
+    def __init__(
+        self,
+        *operands: SSAValue,
+        location: LocationAttr | None = None,
+        **properties: Attribute,
+    ):
+        types = self.infer([type_of(operand) for operand in operands], properties)
+        # The generated IRDL constructor costs twice as much and checks what `verify_` checks.
+        Operation.__init__(
+            self, operands=operands, result_types=types, properties=properties, location=location
+        )
+
+    @classmethod
+    @abstractmethod
+    def infer(
+        cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
+    ) -> Sequence[Tensor]:
+        """The shape rule: result types, or `ShapeError`/`DTypeError` that says what is wrong."""
+
+    @abstractmethod
+    def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
+        """The meaning in NumPy (the reference backend runs this)."""
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        """The cotangents of the operands; None where no gradient flows.
+
+        Built from `array` operations, so that gradients can be differentiated again.
+        """
+        raise NotImplementedError(f"{self.name} is not differentiable")
+
+    def verify_(self) -> None:
+        for operand in self.operands:
+            if not isinstance(operand.type, TensorType) or not operand.type.has_static_shape():
+                raise VerifyException(
+                    f"{self.name}: operand type {operand.type} is no static tensor"
+                )
+            dtype_name(operand.type.element_type)
+        try:
+            expected = self.infer([type_of(operand) for operand in self.operands], self.properties)
+        except StepwellError as error:
+            raise VerifyException(str(error)) from error
+        actual = [result.type for result in self.results]
+        if list(expected) != actual:
+            wants, has = ", ".join(map(str, expected)), ", ".join(map(str, actual))
+            raise VerifyException(f"{self.name}: result type should be {wants}, not {has}")
+
+
+class UnaryOp(ArrayOp, ABC):
+    """One operand, one result."""
+
+    operand = operand_def(AnyTensorTypeConstr)
+    result = result_def(AnyTensorTypeConstr)
+
+
+class ReductionOp(UnaryOp, ABC):
+    """result[p] = combine over r of operand[p, r]: the reduced axes are dropped."""
+
+    axes = prop_def(DenseArrayBase.constr(i64))
+    ACCEPTS: ClassVar[str] = "f32 f16 i32 u32"
+
+    assembly_format = "$operand `axes` $axes attr-dict `:` functional-type(operands, results)"
+
+    def __init__(
+        self,
+        operand: SSAValue,
+        axes: Sequence[int] | DenseArrayBase[IntegerType],
+        location: LocationAttr | None = None,
+    ):
+        axes = axes if isinstance(axes, DenseArrayBase) else ints(sorted(axes))
+        super().__init__(operand, axes=axes, location=location)
+
+
+class ElementwiseOp(ArrayOp, ABC):
+    """result[i] = scalar(operands[i]): operands of equal shapes.
+
+    A subclass says which dtypes it takes, what it computes on scalars, and its NumPy function.
+    """
+
+    ACCEPTS: ClassVar[str] = "f32 f16 i32 u32"
+
+    @classmethod
+    def infer(
+        cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
+    ) -> Sequence[Tensor]:
+        first = operands[0]
+        for index, operand in enumerate(operands):
+            if operand.get_shape() != first.get_shape():
+                raise ShapeError(
+                    f"{cls.name}: operand {index} has shape {list(operand.get_shape())}, "
+                    f"operand 0 has {list(first.get_shape())}"
+                )
+        cls.check_dtypes(operands)
+        return (tensor(first.get_shape(), cls.result_element(operands, properties)),)
+
+    @classmethod
+    def check_dtypes(cls, operands: Sequence[Tensor]) -> None:
+        """All operands have one dtype, and it is one of `ACCEPTS`."""
+        names = [dtype_name(operand.element_type) for operand in operands]
+        for index, name in enumerate(names):
+            if name != names[0]:
+                raise DTypeError(
+                    f"{cls.name}: operand {index} is {name}, operand 0 is {names[0]}; cast one"
+                )
+        if names[0] not in cls.ACCEPTS.split():
+            raise DTypeError(f"{cls.name}: takes {cls.ACCEPTS}, not {names[0]}")
+
+    @classmethod
+    def result_element(
+        cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
+    ) -> Attribute:
+        """The element type of the result; the operands' unless a subclass says otherwise."""
+        return operands[0].element_type
+
+    @abstractmethod
+    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        """The meaning on scalars, in `arith` and `math`. Unsigned integers arrive signless."""
+
+
+class ViewOp(UnaryOp, ABC):
+    """A rearrangement: result[i] = operand[source(i)], which costs no kernel of its own."""
+
+    @abstractmethod
+    def source(self) -> AffineMap:
+        """The map from result indices to operand indices (floordiv and mod are allowed)."""
+
+
+class CompositeOp(ArrayOp, ABC):
+    """An operation that is defined by other `array` operations."""
+
+    @abstractmethod
+    def decompose(self, emit: Emitter, *operands: SSAValue) -> Sequence[SSAValue]:
+        """The same computation in other `array` operations."""

@@ -1,0 +1,32 @@
+"""Errors that users see. Each carries the place in the user's program it speaks of."""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import FileLineColLoc, LocationAttr, NameLoc
+
+
+class StepwellError(Exception):
+    """Base of every error that Stepwell raises on purpose."""
+
+
+class ShapeError(StepwellError, ValueError):
+    """Operands whose shapes do not fit the operation."""
+
+
+class DTypeError(StepwellError, TypeError):
+    """Operands whose dtypes do not fit the operation."""
+
+
+class UnsupportedError(StepwellError):
+    """Something valid that no schedule, device or format here can do."""
+
+
+def where(location: LocationAttr) -> str:
+    """`file:line: ` of a location, or nothing when it is unknown."""
+    match location:
+        case FileLineColLoc():
+            return f"{location.filename.data}:{location.line.data}: "
+        case NameLoc(location=FileLineColLoc() as inner):
+            return where(inner)
+        case _:
+            return ""
