@@ -1,0 +1,551 @@
+"""The artifact between compiler and runtime: kernels, buffers and a list of commands.
+
+A `Program` is plain data. The compiler builds one, `wgpu` and the browser run one, and
+`save`/`load` keep one in a single safetensors file (JSON in its metadata, constants as its
+tensors). Nothing here knows the compiler: this file imports numpy and safetensors only.
+
+Rules that `Program.validate` holds every program to, whether it was just compiled or comes from an
+unknown file:
+
+- every array of the interface has one buffer, except host scalars (rank-0 inputs that are not
+  donated: a 4-byte slot of the one "scalars" buffer) and arrays without elements (no buffer, no
+  dispatch ever sees them);
+- an output is written to an "output" buffer of its own, or in place to the buffer of a donated
+  input; to return an input or a constant unchanged the program copies it;
+- a dispatch never binds a buffer twice if one of the two bindings writes, writes no constant,
+  scalar or input that is not donated, and has between 1 and 65,535 workgroups in each dimension.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from os import PathLike
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+Access = Literal["read", "read_write", "uniform"]
+BufferKind = Literal["input", "output", "temporary", "constant", "scalars"]
+DType = Literal["f32", "f16", "i32", "u32", "bool"]
+Shape = tuple[int, ...]
+Triple = tuple[int, int, int]
+
+NUMPY_DTYPES: dict[DType, np.dtype[Any]] = {
+    "f32": np.dtype(np.float32),
+    "f16": np.dtype(np.float16),
+    "i32": np.dtype(np.int32),
+    "u32": np.dtype(np.uint32),
+    "bool": np.dtype(np.bool_),
+}
+"""What an array of each dtype is on the host."""
+
+ELEMENT_BYTES: dict[DType, int] = {"f32": 4, "f16": 2, "i32": 4, "u32": 4, "bool": 4}
+"""Bytes of one element in a buffer. A bool is a u32 that is 0 or 1."""
+
+FEATURES = ("shader-f16", "subgroups")
+"""What a kernel may require of a device, by WebGPU's names."""
+
+FORMAT = "stepwell-program"
+VERSION = 1
+MAX_GRID = 65_535
+MAX_SCALARS_BYTES = 65_536
+SLOT_BYTES = 4
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class ProgramError(ValueError):
+    """A program, or the file it was read from, breaks the rules of this module."""
+
+
+def element_count(shape: Shape) -> int:
+    """The number of elements of an array: `product(shape)`, 1 for rank 0."""
+    return math.prod(shape)
+
+
+def array_bytes(shape: Shape, dtype: DType) -> int:
+    """The bytes that an array's elements take in a buffer."""
+    return element_count(shape) * ELEMENT_BYTES[dtype]
+
+
+def buffer_bytes(shape: Shape, dtype: DType) -> int:
+    """The bytes to reserve for an array: `array_bytes` rounded up to a whole `vec4<f32>`.
+
+    The runtime reserves at least this much for every array it makes, so that a kernel may load the
+    last elements of any array as a vector of four.
+    """
+    return -(-array_bytes(shape, dtype) // 16) * 16
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One compute shader. `accesses[i]` says how it uses binding `i` of group 0.
+
+    `flops` and `bytes` are what one dispatch computes and the least it must read and write; the
+    profile divides them by the device's time. `trusted` says that the compiler proved every access
+    in bounds.
+    """
+
+    name: str
+    wgsl: str
+    workgroup_size: Triple
+    accesses: tuple[Access, ...]
+    flops: int = 0
+    bytes: int = 0
+    trusted: bool = False
+    features: tuple[str, ...] = ()
+    entry_point: str = "main"
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A range of device memory.
+
+    input: the caller's array. output: new at every call. temporary: the program's own, reused from
+    call to call, without contents at its start. constant: `Program.constants` has its contents.
+    scalars: the uniform buffer of host scalars, a multiple of 16 bytes.
+    """
+
+    bytes: int
+    kind: BufferKind
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Input:
+    """What the caller passes: an array in `buffer`, or a host scalar in `slot` of the scalars buffer.
+
+    A slot is 4 bytes: it holds the bits of an f32, i32 or u32, 0 or 1 for a bool, and an f16's bits in its low
+    half. A donated input belongs to the program: its buffer may be written, and the caller's array
+    is gone after the call.
+    """
+
+    name: str
+    shape: Shape
+    dtype: DType
+    buffer: int | None = None
+    slot: int | None = None
+    donated: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """An array that the program returns, in an output buffer or a donated input's."""
+
+    shape: Shape
+    dtype: DType
+    buffer: int | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """Run `kernel` over `grid` workgroups, with `buffers[i]` at binding `i`."""
+
+    kernel: str
+    buffers: tuple[int, ...]
+    grid: Triple
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Copy the first `bytes` (a multiple of 4) of one buffer to another."""
+
+    source: int
+    destination: int
+    bytes: int
+
+
+Command = Dispatch | Copy
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Planned memory in bytes: `peak` is what one call holds at once, `by_kind` where it is."""
+
+    peak: int
+    by_kind: dict[BufferKind, int]
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{kind} {size:,}" for kind, size in self.by_kind.items() if size)
+        return f"{self.peak:,} bytes" + (f" ({parts})" if parts else "")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled function. `inputs` and `outputs` are its signature, `commands` run in order.
+
+    `constants` maps the index of a constant buffer to its contents: an array of f32, f16, i32 or
+    u32 (never bool) that is as long as the buffer or shorter.
+    """
+
+    name: str
+    target: str
+    kernels: dict[str, Kernel]
+    buffers: tuple[Buffer, ...]
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    commands: tuple[Command, ...]
+    constants: Mapping[int, np.ndarray[Any, np.dtype[Any]]] = field(
+        default_factory=dict[int, "np.ndarray[Any, np.dtype[Any]]"]
+    )
+
+    @property
+    def features(self) -> frozenset[str]:
+        """The device features that its kernels require."""
+        return frozenset(feature for kernel in self.kernels.values() for feature in kernel.features)
+
+    @property
+    def dispatches(self) -> int:
+        """The number of kernels that one call runs."""
+        return sum(isinstance(command, Dispatch) for command in self.commands)
+
+    @property
+    def memory(self) -> Memory:
+        """Planned bytes. Every buffer lives through the whole call, so the peak is their sum."""
+        by_kind: dict[BufferKind, int] = dict.fromkeys(get_args(BufferKind), 0)
+        for buffer in self.buffers:
+            by_kind[buffer.kind] += buffer.bytes
+        return Memory(sum(by_kind.values()), by_kind)
+
+    def validate(self) -> None:
+        """Check every rule of this module. Raises: ProgramError that names the offending part."""
+        for name, kernel in self.kernels.items():
+            _check_kernel(name, kernel)
+        _check_buffers(self)
+        _check_interface(self)
+        donated = {i.buffer for i in self.inputs if i.donated}
+        writable = [b.kind in ("output", "temporary") for b in self.buffers]
+        for index in donated:
+            if index is not None:
+                writable[index] = True
+        for position, command in enumerate(self.commands):
+            if isinstance(command, Dispatch):
+                _check_dispatch(self, position, command, writable)
+            else:
+                _check_copy(self, position, command, writable)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the program to one safetensors file."""
+        self.validate()
+        header = asdict(replace(self, constants={}))
+        del header["constants"]
+        header["kernels"] = list(header["kernels"].values())
+        header["commands"] = [_command_header(command) for command in self.commands]
+        header |= {"format": FORMAT, "version": VERSION}
+        tensors = {str(i): np.ascontiguousarray(array) for i, array in self.constants.items()}
+        safetensors.numpy.save_file(tensors, path, metadata={"program": json.dumps(header)})
+
+    @staticmethod
+    def load(path: str | PathLike[str], *, trusted: bool = False) -> Program:
+        """Read a program that `save` wrote.
+
+        `trusted=False` keeps the device's bounds checks on in every kernel, whatever the file says:
+        a file is not a proof. Pass True for files that you compiled yourself. Raises: ProgramError,
+        FileNotFoundError.
+        """
+        try:
+            # Not mapped: a file that shrinks while it is mapped would kill the process.
+            with open(path, "rb") as file:
+                content = file.read()
+            header_text = _metadata(content).get("program")
+            tensors = safetensors.numpy.load(content)
+        except (safetensors.SafetensorError, KeyError, UnicodeDecodeError) as error:
+            raise ProgramError(f"{path}: not a safetensors file: {error}") from error
+        if not isinstance(header_text, str):
+            raise ProgramError(f"{path}: a safetensors file, but not a Stepwell program")
+        try:
+            header: Any = json.loads(header_text)
+        except (ValueError, RecursionError) as error:
+            raise ProgramError(f"{path}: its program is not valid JSON: {error}") from error
+        try:
+            program = _from_header(header, tensors, trusted)
+            program.validate()
+        except ProgramError as error:
+            raise ProgramError(f"{path}: {error}") from error
+        return program
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ProgramError(message)
+
+
+def _check_kernel(name: str, kernel: Kernel) -> None:
+    where = f"kernel {name!r}"
+    _require(name == kernel.name, f"{where}: calls itself {kernel.name!r}")
+    _require("\0" not in kernel.wgsl, f"{where}: its WGSL contains a NUL character")
+    _require(bool(_IDENTIFIER.fullmatch(kernel.entry_point)), f"{where}: bad entry point name")
+    _require(
+        len(kernel.workgroup_size) == 3 and all(1 <= s <= 1024 for s in kernel.workgroup_size),
+        f"{where}: workgroup size {kernel.workgroup_size} is not three numbers from 1 to 1024",
+    )
+    _require(kernel.flops >= 0 and kernel.bytes >= 0, f"{where}: negative flops or bytes")
+    for feature in kernel.features:
+        _require(
+            feature in FEATURES,
+            f"{where}: unknown feature {feature!r}; known: {', '.join(FEATURES)}",
+        )
+
+
+def _check_buffers(program: Program) -> None:
+    kinds = [buffer.kind for buffer in program.buffers]
+    _require(kinds.count("scalars") <= 1, "more than one scalars buffer")
+    for index, buffer in enumerate(program.buffers):
+        where = buffer_label(program, index)
+        _require(
+            buffer.bytes > 0 and buffer.bytes % 4 == 0,
+            f"{where}: {buffer.bytes} bytes is not a positive multiple of 4",
+        )
+        if buffer.kind == "scalars":
+            _require(
+                buffer.bytes % 16 == 0 and buffer.bytes <= MAX_SCALARS_BYTES,
+                f"{where}: {buffer.bytes} bytes is not a multiple of 16 up to {MAX_SCALARS_BYTES}",
+            )
+        _require(
+            (buffer.kind == "constant") == (index in program.constants),
+            f"{where}: constants have contents, other buffers have none",
+        )
+    for index, array in program.constants.items():
+        _require(0 <= index < len(kinds), f"constant {index}: there is no such buffer")
+        where = buffer_label(program, index)
+        _require(
+            array.dtype.name in ("float32", "float16", "int32", "uint32"),
+            f"{where}: contents of dtype {array.dtype.name}; use float32, float16, int32 or uint32",
+        )
+        size = program.buffers[index].bytes
+        _require(array.nbytes <= size, f"{where}: {array.nbytes} bytes of contents in {size}")
+
+
+def _check_interface(program: Program) -> None:
+    scalars = next((b for b in program.buffers if b.kind == "scalars"), None)
+    slots: set[int] = set()
+    input_buffers: dict[int, Input] = {}
+    for position, entry in enumerate(program.inputs):
+        where = f"input {position} ({entry.name!r})"
+        if entry.slot is not None:
+            _require(entry.buffer is None, f"{where}: has both a buffer and a slot")
+            _require(entry.shape == (), f"{where}: a host scalar has rank 0, not {entry.shape}")
+            _require(not entry.donated, f"{where}: a host scalar cannot be donated")
+            _require(entry.slot not in slots, f"{where}: slot {entry.slot} is taken")
+            _require(
+                scalars is not None and 0 <= entry.slot * SLOT_BYTES < scalars.bytes,
+                f"{where}: slot {entry.slot} lies outside the scalars buffer",
+            )
+            slots.add(entry.slot)
+            continue
+        _check_array(program, where, entry)
+        if entry.buffer is not None:
+            _require(program.buffers[entry.buffer].kind == "input", f"{where}: not an input buffer")
+            _require(
+                entry.buffer not in input_buffers, f"{where}: shares its buffer with another input"
+            )
+            input_buffers[entry.buffer] = entry
+            _require(
+                program.buffers[entry.buffer].bytes <= buffer_bytes(entry.shape, entry.dtype),
+                f"{where}: its buffer is larger than an array of {entry.shape} {entry.dtype}",
+            )
+    returned: set[int] = set()
+    for position, result in enumerate(program.outputs):
+        where = f"output {position}"
+        _check_array(program, where, result)
+        if result.buffer is None:
+            continue
+        _require(result.buffer not in returned, f"{where}: shares its buffer with another output")
+        returned.add(result.buffer)
+        source = input_buffers.get(result.buffer)
+        _require(
+            program.buffers[result.buffer].kind == "output"
+            or (source is not None and source.donated),
+            f"{where}: neither an output buffer nor a donated input's",
+        )
+    for index, buffer in enumerate(program.buffers):
+        if buffer.kind in ("input", "output"):
+            _require(
+                index in input_buffers or index in returned,
+                f"{buffer_label(program, index)}: no {buffer.kind} uses it",
+            )
+
+
+def _check_array(program: Program, where: str, entry: Input | Output) -> None:
+    _require(all(size >= 0 for size in entry.shape), f"{where}: negative size in {entry.shape}")
+    size = array_bytes(entry.shape, entry.dtype)
+    if size == 0:
+        _require(entry.buffer is None, f"{where}: an array without elements has no buffer")
+        return
+    if entry.buffer is None:
+        raise ProgramError(f"{where}: has no buffer")
+    _require(
+        0 <= entry.buffer < len(program.buffers), f"{where}: there is no buffer {entry.buffer}"
+    )
+    held = program.buffers[entry.buffer].bytes
+    _require(size <= held, f"{where}: {size} bytes in a buffer of {held}")
+
+
+def _check_dispatch(
+    program: Program, position: int, command: Dispatch, writable: list[bool]
+) -> None:
+    where = f"command {position} (dispatch of {command.kernel!r})"
+    kernel = program.kernels.get(command.kernel)
+    if kernel is None:
+        raise ProgramError(f"{where}: there is no such kernel")
+    _require(
+        len(command.grid) == 3 and all(1 <= size <= MAX_GRID for size in command.grid),
+        f"{where}: grid {command.grid} is not three numbers from 1 to {MAX_GRID:,}",
+    )
+    _require(
+        len(command.buffers) == len(kernel.accesses),
+        f"{where}: {len(command.buffers)} buffers for {len(kernel.accesses)} bindings",
+    )
+    bound: dict[int, Access] = {}
+    for binding, (index, access) in enumerate(zip(command.buffers, kernel.accesses, strict=True)):
+        here = f"{where}, binding {binding}"
+        _require(0 <= index < len(program.buffers), f"{here}: there is no buffer {index}")
+        label = buffer_label(program, index)
+        _require(
+            (access == "uniform") == (program.buffers[index].kind == "scalars"),
+            f"{here}: {label} cannot be bound as {access}",
+        )
+        _require(access != "read_write" or writable[index], f"{here}: {label} may not be written")
+        earlier = bound.setdefault(index, access)
+        _require(
+            "read_write" not in (earlier, access) or command.buffers.count(index) == 1,
+            f"{here}: {label} is bound twice and written",
+        )
+
+
+def _check_copy(program: Program, position: int, command: Copy, writable: list[bool]) -> None:
+    where = f"command {position} (copy)"
+    for index in (command.source, command.destination):
+        _require(0 <= index < len(program.buffers), f"{where}: there is no buffer {index}")
+        held = program.buffers[index].bytes
+        _require(
+            0 < command.bytes <= held and command.bytes % 4 == 0,
+            f"{where}: {command.bytes} bytes of {buffer_label(program, index)} ({held} bytes)",
+        )
+    _require(command.source != command.destination, f"{where}: from a buffer to itself")
+    _require(program.buffers[command.source].kind != "scalars", f"{where}: from the scalars buffer")
+    _require(
+        writable[command.destination],
+        f"{where}: {buffer_label(program, command.destination)} may not be written",
+    )
+
+
+def buffer_label(program: Program, index: int) -> str:
+    """How messages call a buffer: `input buffer 3 ('weights')`."""
+    buffer = program.buffers[index]
+    return f"{buffer.kind} buffer {index}" + (f" ({buffer.name!r})" if buffer.name else "")
+
+
+def _command_header(command: Command) -> dict[str, Any]:
+    return {"command": type(command).__name__.lower()} | asdict(command)
+
+
+def _metadata(content: bytes) -> dict[str, Any]:
+    """The `__metadata__` of a safetensors file, which `safetensors.load` does not return."""
+    length = int.from_bytes(content[:8], "little")
+    _require(len(content) > 8 and length <= len(content) - 8, "not a safetensors file: too short")
+    try:
+        header: Any = json.loads(content[8 : 8 + length])
+    except (ValueError, RecursionError) as error:
+        raise ProgramError(f"not a safetensors file: {error}") from error
+    metadata = cast(Any, header.get("__metadata__", {})) if isinstance(header, dict) else {}
+    return cast("dict[str, Any]", metadata) if isinstance(metadata, dict) else {}
+
+
+def _from_header(
+    header: Any, tensors: dict[str, np.ndarray[Any, np.dtype[Any]]], trusted: bool
+) -> Program:
+    _require(isinstance(header, dict) and header.get("format") == FORMAT, "not a Stepwell program")
+    version = header.get("version")
+    _require(
+        version == VERSION, f"version {version!r} of the format; this Stepwell reads {VERSION}"
+    )
+    kernels: dict[str, Kernel] = {}
+    for kernel in _decode(tuple[Kernel, ...], header.get("kernels"), "kernels"):
+        _require(kernel.name not in kernels, f"two kernels are named {kernel.name!r}")
+        kernels[kernel.name] = kernel if trusted else replace(kernel, trusted=False)
+    commands: list[Command] = []
+    for position, entry in enumerate(
+        _decode(tuple[dict[str, Any], ...], header.get("commands"), "commands")
+    ):
+        body = dict(entry)
+        where = f"commands[{position}]"
+        kind = _COMMANDS.get(str(body.pop("command", None)))
+        if kind is None:
+            raise ProgramError(f"{where}: neither a dispatch nor a copy")
+        commands.append(_decode(kind, body, where))
+    constants: dict[int, np.ndarray[Any, np.dtype[Any]]] = {}
+    for name, array in tensors.items():
+        _require(
+            name.isascii() and name.isdecimal() and len(name) < 9, f"tensor {name!r} is no constant"
+        )
+        constants[int(name)] = array
+    return Program(
+        name=_decode(str, header.get("name"), "name"),
+        target=_decode(str, header.get("target"), "target"),
+        kernels=kernels,
+        buffers=_decode(tuple[Buffer, ...], header.get("buffers"), "buffers"),
+        inputs=_decode(tuple[Input, ...], header.get("inputs"), "inputs"),
+        outputs=_decode(tuple[Output, ...], header.get("outputs"), "outputs"),
+        commands=tuple(commands),
+        constants=constants,
+    )
+
+
+_COMMANDS: dict[str, type[Dispatch] | type[Copy]] = {"dispatch": Dispatch, "copy": Copy}
+_T = TypeVar("_T")
+
+
+def _decode(kind: type[_T], value: Any, where: str) -> _T:
+    """Rebuild a value of an annotated type from JSON; what does not fit it exactly is an error."""
+    return cast(_T, _decode_any(kind, value, where))
+
+
+def _decode_any(kind: Any, value: Any, where: str) -> Any:
+    origin = get_origin(kind)
+    if is_dataclass(kind):
+        _require(isinstance(value, dict), f"{where}: expected an object")
+        hints = get_type_hints(kind)
+        expected = {f.name for f in fields(kind)}
+        _require(
+            set(value) == expected, f"{where}: expected the fields {', '.join(sorted(expected))}"
+        )
+        values = {n: _decode_any(hints[n], value[n], f"{where}.{n}") for n in expected}
+        return cast(Any, kind)(**values)
+    if origin is tuple:
+        _require(isinstance(value, list), f"{where}: expected a list")
+        items = get_args(kind)
+        if items[-1] is Ellipsis:
+            items = (items[0],) * len(value)
+        _require(
+            len(items) == len(value), f"{where}: expected {len(items)} elements, not {len(value)}"
+        )
+        return tuple(
+            _decode_any(item, v, f"{where}[{i}]")
+            for i, (item, v) in enumerate(zip(items, value, strict=True))
+        )
+    if origin is dict:
+        _require(isinstance(value, dict), f"{where}: expected an object")
+        return value
+    if origin is Literal:
+        _require(
+            isinstance(value, str) and value in get_args(kind),
+            f"{where}: {value!r:.80} is not one of {', '.join(get_args(kind))}",
+        )
+        return value
+    if origin in (UnionType, Union):
+        if value is None and NoneType in get_args(kind):
+            return None
+        (kind,) = (k for k in get_args(kind) if k is not NoneType)
+        return _decode_any(kind, value, where)
+    # `type(...) is`, not isinstance: JSON's true is not the number 1.
+    _require(type(value) is kind, f"{where}: {value!r:.80} is not of type {kind.__name__}")
+    return value
