@@ -101,6 +101,7 @@ class Kernel:
     bytes: int = 0
     trusted: bool = False
     features: tuple[str, ...] = ()
+    subgroup_size: int | None = None
     entry_point: str = "main"
 
 
@@ -120,11 +121,11 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Input:
-    """What the caller passes: an array in `buffer`, or a host scalar in `slot` of the scalars buffer.
+    """What the caller passes: an array in `buffer`, or a host scalar in a slot of the scalars.
 
-    A slot is 4 bytes: it holds the bits of an f32, i32 or u32, 0 or 1 for a bool, and an f16's bits in its low
-    half. A donated input belongs to the program: its buffer may be written, and the caller's array
-    is gone after the call.
+    A slot is 4 bytes: it holds the bits of an f32, i32 or u32, 0 or 1 for a bool, and an f16's bits
+    in its low half. A donated input belongs to the program: its buffer may be written, and the
+    caller's array is gone after the call.
     """
 
     name: str
@@ -288,6 +289,10 @@ def _check_kernel(name: str, kernel: Kernel) -> None:
         f"{where}: workgroup size {kernel.workgroup_size} is not three numbers from 1 to 1024",
     )
     _require(kernel.flops >= 0 and kernel.bytes >= 0, f"{where}: negative flops or bytes")
+    _require(
+        kernel.subgroup_size is None or kernel.subgroup_size in (4, 8, 16, 32, 64, 128),
+        f"{where}: a subgroup size of {kernel.subgroup_size}",
+    )
     for feature in kernel.features:
         _require(
             feature in FEATURES,
