@@ -2,6 +2,6 @@
 
 from xdsl.ir import Dialect
 
-from stepwell.dialects.array import elementwise
+from stepwell.dialects.array import elementwise, shape
 
-Array = Dialect("array", [*elementwise.OPERATIONS])
+Array = Dialect("array", [*elementwise.OPERATIONS, *shape.OPERATIONS])

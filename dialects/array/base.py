@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,11 @@ def is_unsigned(element: Attribute) -> bool:
 
 def is_bool(element: Attribute) -> bool:
     return element == i1
+
+
+def signless(element: Attribute) -> Attribute:
+    """The element type below `array`: ui32 becomes i32, the others stay."""
+    return i32 if is_unsigned(element) else element
 
 
 def tensor(shape: Sequence[int], element: Attribute) -> Tensor:
@@ -162,22 +167,65 @@ class UnaryOp(ArrayOp, ABC):
     result = result_def(AnyTensorTypeConstr)
 
 
-class ReductionOp(UnaryOp, ABC):
-    """result[p] = combine over r of operand[p, r]: the reduced axes are dropped."""
+class AxesOp(UnaryOp, ABC):
+    """One operand, whose `axes` (increasing) the result drops."""
 
     axes = prop_def(DenseArrayBase.constr(i64))
     ACCEPTS: ClassVar[str] = "f32 f16 i32 u32"
+    HAS_IDENTITY: ClassVar[bool] = True
+    """Whether a reduction of no elements means something."""
 
     assembly_format = "$operand `axes` $axes attr-dict `:` functional-type(operands, results)"
 
     def __init__(
-        self,
-        operand: SSAValue,
-        axes: Sequence[int] | DenseArrayBase[IntegerType],
-        location: LocationAttr | None = None,
+        self, operand: SSAValue, axes: Sequence[int], location: LocationAttr | None = None
     ):
-        axes = axes if isinstance(axes, DenseArrayBase) else ints(sorted(axes))
-        super().__init__(operand, axes=axes, location=location)
+        super().__init__(operand, axes=ints(sorted(axes)), location=location)
+
+    @classmethod
+    def infer(
+        cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
+    ) -> Sequence[Tensor]:
+        (operand,) = operands
+        shape, element = operand.get_shape(), operand.element_type
+        if dtype_name(element) not in cls.ACCEPTS.split():
+            raise DTypeError(f"{cls.name}: takes {cls.ACCEPTS}, not {dtype_name(element)}")
+        axes = cast("DenseArrayBase[IntegerType]", properties["axes"]).get_values()
+        if any(not 0 <= axis < len(shape) for axis in axes) or sorted(set(axes)) != list(axes):
+            raise ShapeError(
+                f"{cls.name}: axes {list(axes)} are not increasing dimensions of {list(shape)}"
+            )
+        if not cls.HAS_IDENTITY and any(shape[axis] == 0 for axis in axes):
+            raise ShapeError(
+                f"{cls.name}: axes {list(axes)} of {list(shape)} hold no elements, "
+                "and there is no value for none"
+            )
+        kept = [size for axis, size in enumerate(shape) if axis not in axes]
+        return (tensor(kept, cls.result_element(element)),)
+
+    @classmethod
+    def result_element(cls, element: Attribute) -> Attribute:
+        """The element type of the result; the operand's unless a subclass says otherwise."""
+        return element
+
+    def reduced(self) -> tuple[int, ...]:
+        """The axes as Python integers."""
+        return self.axes.get_values()
+
+
+class ReductionOp(AxesOp, ABC):
+    """result[p] = combine over r of operand[p, r], beginning with the identity."""
+
+    WIDENS: ClassVar[bool] = False
+    """Whether f16 is accumulated in f32."""
+
+    @abstractmethod
+    def identity(self) -> float:
+        """What combining begins with: combine(identity, x) = x."""
+
+    @abstractmethod
+    def combine(self, emit: Emitter, accumulator: SSAValue, element: SSAValue) -> SSAValue:
+        """One `arith` operation on scalars. Unsigned integers arrive signless."""
 
 
 class ElementwiseOp(ArrayOp, ABC):
@@ -232,6 +280,20 @@ class ViewOp(UnaryOp, ABC):
     @abstractmethod
     def source(self) -> AffineMap:
         """The map from result indices to operand indices (floordiv and mod are allowed)."""
+
+
+class IndexedOp(ArrayOp, ABC):
+    """result[i] = point(i, operands): reads its operands anywhere, so no affine map describes it."""
+
+    @abstractmethod
+    def point(
+        self, emit: Emitter, index: Sequence[SSAValue], operands: Sequence[SSAValue]
+    ) -> SSAValue:
+        """The element of the result at `index` (of type `index`, one value per dimension).
+
+        Reads the lowered `operands`, in which unsigned integers are signless, by `tensor.extract`
+        at positions in bounds. `arith` operations on `index` never leave the non-negative range.
+        """
 
 
 class CompositeOp(ArrayOp, ABC):
