@@ -1,0 +1,76 @@
+"""One run of `wgpu-opt` on one input: parse, run the pipeline, print."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.utils.target import Target
+
+from stepwell.tools.driver.diagnostics import Diagnostic, DiagnosticError, Severity
+from stepwell.tools.driver.failures import Places, describe, operation_at_fault
+from stepwell.tools.driver.manager import PassManager
+from stepwell.tools.driver.parsing import parse_module
+from stepwell.tools.driver.pipelines import Node
+from stepwell.tools.driver.printing import IRPrinter, PrintStyle, print_ir
+from stepwell.tools.driver.reproducer import write_reproducer
+from stepwell.tools.driver.source import Source
+from stepwell.tools.driver.timing import Timer
+
+
+@dataclass(frozen=True)
+class Session:
+    """What stays the same for every part of a split input."""
+
+    new_context: Callable[[], Context]
+    pipeline: Sequence[Node]
+    configuration: list[str]
+    target: Target | None
+    style: PrintStyle
+    printer: IRPrinter
+    timer: Timer
+    verify_each: bool
+    crash_reproducer: str | None
+
+    def process(self, source: Source) -> str:
+        """The output for one input; raises `DiagnosticError`."""
+        ctx = self.new_context()
+        with self.timer.scope("Parser"):
+            module, origins = parse_module(ctx, source)
+        places = Places(module, origins, source.name)
+        manager = PassManager(
+            ctx, places, self.printer, self.timer, verify_each=self.verify_each
+        )
+        manager.verify(module)
+        original = print_ir(module, PrintStyle(generic=True)) if self.crash_reproducer else ""
+        try:
+            manager.run(self.pipeline, module)
+        except DiagnosticError as error:
+            if self.crash_reproducer is None:
+                raise
+            raise self._reproduce(original, error) from error
+        with self.timer.scope("Output"):
+            return self._print(ctx, module, places)
+
+    def _reproduce(self, ir: str, error: DiagnosticError) -> DiagnosticError:
+        path = cast(str, self.crash_reproducer)
+        diagnostic = error.diagnostic
+        write_reproducer(path, ir, self.configuration, diagnostic.message)
+        note = Diagnostic(Severity.NOTE, diagnostic.location, f"reproducer written to '{path}'")
+        return DiagnosticError(dataclasses.replace(diagnostic, notes=(*diagnostic.notes, note)))
+
+    def _print(self, ctx: Context, module: ModuleOp, places: Places) -> str:
+        try:
+            if self.target is None:
+                return print_ir(module, self.style) + "\n"
+            stream = StringIO()
+            self.target.emit(ctx, module, stream)
+            return stream.getvalue()
+        except Exception as error:
+            op = operation_at_fault(error, module)
+            raise places.error(op, f"cannot print the result: {describe(error)}") from error
