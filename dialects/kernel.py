@@ -1,0 +1,252 @@
+"""The `kernel` dialect: device functions and their launches, from `fused` down to `tiled`.
+
+A `kernel.func` is one dispatch. At `fused` it maps tensors to tensors; at `buffers` its arguments
+are memrefs, inputs before outputs; at `tiled` it has a grid, a workgroup size and explicit loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DenseArrayBase,
+    DictionaryAttr,
+    FlatSymbolRefAttrConstr,
+    FunctionType,
+    IntegerAttr,
+    LocationAttr,
+    StringAttr,
+    SymbolNameConstraint,
+    SymbolRefAttr,
+    TensorType,
+    i32,
+)
+from xdsl.dialects.utils import parse_func_op_like, print_func_op_like
+from xdsl.ir import Attribute, Block, Dialect, Operation, Region, SSAValue
+from xdsl.irdl import (
+    AnyAttr,
+    IRDLOperation,
+    VarConstraint,
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    prop_def,
+    region_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+    var_result_def,
+)
+from xdsl.parser import Parser
+from xdsl.printer import Printer
+from xdsl.traits import (
+    HasParent,
+    IsolatedFromAbove,
+    IsTerminator,
+    Pure,
+    SymbolOpInterface,
+)
+from xdsl.utils.exceptions import VerifyException
+
+SCALAR = "kernel.scalar"
+"""Argument attribute: the value is host scalar number `slot` of the program."""
+
+
+@irdl_op_definition
+class FuncOp(IRDLOperation):
+    """A device function: one dispatch of the host program."""
+
+    name = "kernel.func"
+
+    sym_name = prop_def(SymbolNameConstraint())
+    function_type = prop_def(FunctionType)
+    arg_attrs = opt_prop_def(ArrayAttr[DictionaryAttr])
+    res_attrs = opt_prop_def(ArrayAttr[DictionaryAttr])
+    sym_visibility = opt_prop_def(StringAttr)
+    workgroup_size = opt_prop_def(DenseArrayBase.constr(i32))
+    grid = opt_prop_def(DenseArrayBase.constr(i32))
+    body = region_def("single_block")
+
+    traits = traits_def(IsolatedFromAbove(), SymbolOpInterface())
+
+    def __init__(
+        self,
+        name: str,
+        function_type: FunctionType,
+        body: Region,
+        *,
+        arg_attrs: Sequence[Mapping[str, Attribute]] | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
+        location: LocationAttr | None = None,
+    ):
+        properties: dict[str, Attribute | None] = {
+            "sym_name": StringAttr(name),
+            "function_type": function_type,
+        }
+        if arg_attrs is not None and any(arg_attrs):
+            properties["arg_attrs"] = ArrayAttr([DictionaryAttr(attrs) for attrs in arg_attrs])
+        super().__init__(properties=properties, regions=[body], attributes=dict(attributes or {}))
+        if location is not None:
+            self.location = location
+
+    @classmethod
+    def parse(cls, parser: Parser) -> FuncOp:
+        name, inputs, outputs, region, extra, arg_attrs, res_attrs = parse_func_op_like(
+            parser, reserved_attr_names=("sym_name", "function_type", "sym_visibility")
+        )
+        function = cls(name, FunctionType.from_lists(inputs, outputs), region or Region(Block()))
+        if arg_attrs is not None:
+            function.arg_attrs = arg_attrs
+        if res_attrs is not None:
+            function.res_attrs = res_attrs
+        for key, value in (extra.data if extra else {}).items():
+            if key in ("workgroup_size", "grid"):
+                function.properties[key] = value
+            else:
+                function.attributes[key] = value
+        return function
+
+    def print(self, printer: Printer) -> None:
+        schedule = {
+            key: value for key in ("workgroup_size", "grid") if (value := self.properties.get(key))
+        }
+        print_func_op_like(
+            printer,
+            self.sym_name,
+            self.function_type,
+            self.body,
+            schedule | self.attributes,
+            arg_attrs=self.arg_attrs,
+            res_attrs=self.res_attrs,
+            reserved_attr_names=("sym_name", "function_type", "sym_visibility"),
+        )
+
+    @property
+    def block(self) -> Block:
+        return self.body.block
+
+    def scalar_slot(self, index: int) -> int | None:
+        """The host scalar slot that feeds argument `index`, if it is a host scalar."""
+        if self.arg_attrs is None:
+            return None
+        slot = self.arg_attrs.data[index].data.get(SCALAR)
+        return slot.value.data if isinstance(slot, IntegerAttr) else None
+
+    def verify_(self) -> None:
+        inputs = list(self.function_type.inputs)
+        if inputs != [arg.type for arg in self.block.args]:
+            raise VerifyException(
+                f"kernel.func @{self.sym_name.data}: block arguments differ from its type"
+            )
+        if self.arg_attrs is not None and len(self.arg_attrs) != len(inputs):
+            raise VerifyException("kernel.func: one arg_attrs dictionary an argument")
+        terminator = self.block.last_op
+        if not isinstance(terminator, ReturnOp):
+            raise VerifyException("kernel.func: the body ends with kernel.return")
+        if list(self.function_type.outputs) != [value.type for value in terminator.operands]:
+            raise VerifyException("kernel.func: kernel.return differs from the result types")
+        for key in ("workgroup_size", "grid"):
+            triple = self.properties.get(key)
+            if isinstance(triple, DenseArrayBase):
+                values = triple.get_values()
+                if len(values) != 3 or min(values) < 1:
+                    raise VerifyException(f"kernel.func: {key} is three positive integers")
+
+
+@irdl_op_definition
+class ReturnOp(IRDLOperation):
+    """Ends a kernel; yields its results at the `fused` stage, nothing below."""
+
+    name = "kernel.return"
+    values = var_operand_def()
+    traits = traits_def(IsTerminator(), HasParent(FuncOp))
+    assembly_format = "attr-dict ($values^ `:` type($values))?"
+
+    def __init__(self, *values: SSAValue):
+        super().__init__(operands=[values])
+
+
+@irdl_op_definition
+class LaunchOp(IRDLOperation):
+    """Runs a kernel: on tensors (pure) at `fused`, on memrefs at `buffers` and `tiled`."""
+
+    name = "kernel.launch"
+    callee = prop_def(FlatSymbolRefAttrConstr)
+    arguments = var_operand_def()
+    outputs = var_result_def()
+    assembly_format = (
+        "$callee `(` $arguments `)` attr-dict `:` functional-type($arguments, $outputs)"
+    )
+
+    def __init__(
+        self,
+        callee: str,
+        arguments: Sequence[SSAValue],
+        result_types: Sequence[Attribute] = (),
+        location: LocationAttr | None = None,
+    ):
+        # Straight to Operation: a model has thousands of launches.
+        Operation.__init__(
+            self,
+            operands=arguments,
+            result_types=result_types,
+            properties={"callee": SymbolRefAttr(callee)},
+            location=location,
+        )
+
+    def verify_(self) -> None:
+        tensors = [isinstance(v.type, TensorType) for v in (*self.arguments, *self.outputs)]
+        if any(tensors) != all(tensors):
+            raise VerifyException("kernel.launch: takes tensors or memrefs, not both")
+        if not any(tensors) and self.outputs:
+            raise VerifyException("kernel.launch: on memrefs it has no results")
+
+
+_SUBGROUP_KINDS = ("add", "mul", "max", "min", "and", "or")
+
+
+@irdl_op_definition
+class SubgroupReduceOp(IRDLOperation):
+    """The combination of `value` over all lanes of the subgroup, in every lane."""
+
+    name = "kernel.subgroup_reduce"
+    T: ClassVar = VarConstraint("T", AnyAttr())
+    kind = prop_def(StringAttr)
+    value = operand_def(T)
+    result = result_def(T)
+    traits = traits_def(Pure())
+    assembly_format = "$kind $value attr-dict `:` type($value)"
+
+    def __init__(self, kind: str, value: SSAValue):
+        super().__init__(
+            operands=[value], result_types=[value.type], properties={"kind": StringAttr(kind)}
+        )
+
+    def verify_(self) -> None:
+        if self.kind.data not in _SUBGROUP_KINDS:
+            raise VerifyException(f"kernel.subgroup_reduce: kind is one of {_SUBGROUP_KINDS}")
+
+
+@irdl_op_definition
+class SubgroupBroadcastOp(IRDLOperation):
+    """The value that lane `lane` (a constant) of the subgroup holds, in every lane."""
+
+    name = "kernel.subgroup_broadcast"
+    T: ClassVar = VarConstraint("T", AnyAttr())
+    lane = prop_def(IntegerAttr.constr(i32))
+    value = operand_def(T)
+    result = result_def(T)
+    traits = traits_def(Pure())
+    assembly_format = "$value `,` $lane attr-dict `:` type($value)"
+
+    def __init__(self, value: SSAValue, lane: int):
+        super().__init__(
+            operands=[value],
+            result_types=[value.type],
+            properties={"lane": IntegerAttr(lane, i32)},
+        )
+
+
+Kernel = Dialect("kernel", [FuncOp, ReturnOp, LaunchOp, SubgroupReduceOp, SubgroupBroadcastOp])
