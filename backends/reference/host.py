@@ -1,0 +1,28 @@
+"""Functions and the host program: calls, launches, buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xdsl.dialects import func
+from xdsl.ir import Operation
+
+from stepwell.backends.reference.errors import failure
+from stepwell.backends.reference.machine import Frame, Handlers
+
+
+def symbol(frame: Frame, op: Operation, name: str) -> Any:
+    """The operation that defines `name`; an error at `op` if there is none."""
+    found = frame.machine.symbols.get(name)
+    if found is None:
+        raise failure(op, f"there is no @{name} in the module")
+    return found
+
+
+def _call(frame: Frame, op: func.CallOp, operands: list[Any]) -> Sequence[Any]:
+    callee = symbol(frame, op, op.callee.root_reference.data)
+    return Frame(frame.machine).run(callee.body.block, operands)
+
+
+HANDLERS: Handlers = {func.CallOp: _call}
