@@ -1,0 +1,326 @@
+"""Index expressions in a normal form: integer linear combinations of variables, quotients and
+remainders, simplified by the ranges of the variables.
+
+Every address that a kernel computes is one of these until it is emitted, so that views (reshape,
+transpose, slice, ...) fold away, equal addresses are equal objects, and a vector load is known to
+be contiguous and aligned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import TypeAlias
+
+from xdsl.ir import SSAValue
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineDimExpr,
+    AffineExpr,
+    AffineMap,
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Var:
+    """A variable in [0, extent); two variables are equal only when they are the same object.
+
+    `value` is the SSA value it stands for once there is one.
+    """
+
+    extent: int
+    value: SSAValue | None = None
+
+    @property
+    def hi(self) -> int:
+        return self.extent - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Div:
+    """base floordiv divisor, of a non-negative base."""
+
+    base: Index
+    divisor: int
+
+    @property
+    def hi(self) -> int:
+        return self.base.hi // self.divisor
+
+
+@dataclass(frozen=True, slots=True)
+class Mod:
+    """base mod divisor, of a non-negative base."""
+
+    base: Index
+    divisor: int
+
+    @property
+    def hi(self) -> int:
+        return min(self.divisor - 1, self.base.hi)
+
+
+Atom: TypeAlias = Var | Div | Mod
+
+
+class Index:
+    """const + sum of coefficient * atom. Immutable; equality is equality of normal forms."""
+
+    __slots__ = ("_hash", "const", "hi", "lo", "terms")
+
+    def __init__(self, terms: Mapping[Atom, int], const: int):
+        self.terms = terms
+        self.const = const
+        self._hash: int | None = None
+        lo = hi = const
+        for atom, coefficient in terms.items():
+            if coefficient > 0:
+                hi += coefficient * atom.hi
+            else:
+                lo += coefficient * atom.hi
+        self.lo, self.hi = lo, hi
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Index) and self.const == other.const and self.terms == other.terms
+        )
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash((self.const, frozenset(self.terms.items())))
+        return self._hash
+
+    def __repr__(self) -> str:
+        return " + ".join(
+            [f"{c}*{atom}" if c != 1 else f"{atom}" for atom, c in self.terms.items()]
+            + ([str(self.const)] if self.const or not self.terms else [])
+        )
+
+    def __add__(self, other: Index | int) -> Index:
+        if isinstance(other, int):
+            return Index(self.terms, self.const + other) if other else self
+        if not self.terms:
+            return other + self.const
+        terms = dict(self.terms)
+        for atom, coefficient in other.terms.items():
+            total = terms.get(atom, 0) + coefficient
+            if total:
+                terms[atom] = total
+            else:
+                del terms[atom]
+        return _recombine(terms, self.const + other.const)
+
+    def __sub__(self, other: Index | int) -> Index:
+        return self + (-other if isinstance(other, int) else other * -1)
+
+    def __mul__(self, factor: int) -> Index:
+        if factor == 0:
+            return ZERO
+        if factor == 1:
+            return self
+        return Index({a: c * factor for a, c in self.terms.items()}, self.const * factor)
+
+    def __floordiv__(self, divisor: int) -> Index:
+        if divisor == 1:
+            return self
+        whole, rest = self._split(divisor)
+        if 0 <= rest.lo and rest.hi < divisor:
+            return whole
+        common = gcd(divisor, *rest.terms.values())
+        if common > 1:
+            reduced = Index({a: c // common for a, c in rest.terms.items()}, rest.const // common)
+            return whole + reduced // (divisor // common)
+        return whole + _quotient(rest, divisor)
+
+    def __mod__(self, divisor: int) -> Index:
+        if divisor == 1:
+            return ZERO
+        _, rest = self._split(divisor)
+        if 0 <= rest.lo and rest.hi < divisor:
+            return rest
+        common = gcd(divisor, *rest.terms.values())
+        if common > 1:
+            low = rest.const % common
+            reduced = Index({a: c // common for a, c in rest.terms.items()}, rest.const // common)
+            return (reduced % (divisor // common)) * common + low
+        return _remainder(rest, divisor)
+
+    def _split(self, divisor: int) -> tuple[Index, Index]:
+        """whole, rest with self = whole * divisor + rest, and rest as small as its terms allow."""
+        whole: dict[Atom, int] = {}
+        rest: dict[Atom, int] = {}
+        for atom, coefficient in self.terms.items():
+            quotient, remainder = divmod(coefficient, divisor)
+            if remainder and quotient and coefficient < 0:
+                quotient, remainder = 0, coefficient
+            if quotient:
+                whole[atom] = quotient
+            if remainder:
+                rest[atom] = remainder
+        quotient, remainder = divmod(self.const, divisor)
+        if any(coefficient < 0 for coefficient in rest.values()):
+            quotient, remainder = 0, self.const
+        return Index(whole, quotient), Index(rest, remainder)
+
+    def substitute(self, replace: Mapping[Var, Index]) -> Index:
+        """This expression with variables replaced."""
+        result = Index({}, self.const)
+        for atom, coefficient in self.terms.items():
+            match atom:
+                case Var():
+                    new = replace.get(atom)
+                    new = Index({atom: 1}, 0) if new is None else new
+                case Div(base, divisor):
+                    new = base.substitute(replace) // divisor
+                case Mod(base, divisor):
+                    new = base.substitute(replace) % divisor
+            result = result + new * coefficient
+        return result
+
+    def variables(self) -> set[Var]:
+        """Every variable the value depends on."""
+        found: set[Var] = set()
+        for atom in self.terms:
+            if isinstance(atom, Var):
+                found.add(atom)
+            else:
+                found |= atom.base.variables()
+        return found
+
+    def divisible_by(self, divisor: int) -> bool:
+        """Whether every value is provably a multiple of `divisor`."""
+        return self.const % divisor == 0 and all(c % divisor == 0 for c in self.terms.values())
+
+
+ZERO = Index({}, 0)
+
+
+def constant(value: int) -> Index:
+    return Index({}, value)
+
+
+def var(extent: int, value: SSAValue | None = None) -> Index:
+    """A fresh variable in [0, extent); an extent of one is the constant zero."""
+    return Index({Var(extent, value): 1}, 0) if extent > 1 else ZERO
+
+
+def _atom(atom: Atom) -> Index:
+    return Index({atom: 1}, 0)
+
+
+def _quotient(base: Index, divisor: int) -> Index:
+    """base floordiv divisor where no term simplifies; quotients of quotients are one."""
+    if len(base.terms) == 1 and base.const == 0:
+        ((atom, coefficient),) = base.terms.items()
+        if coefficient == 1 and isinstance(atom, Div):
+            return atom.base // (atom.divisor * divisor)
+        if coefficient == 1 and isinstance(atom, Mod) and atom.divisor % divisor == 0:
+            return (atom.base // divisor) % (atom.divisor // divisor)
+    return _atom(Div(base, divisor))
+
+
+def _remainder(base: Index, divisor: int) -> Index:
+    """base mod divisor where no term simplifies; remainders of remainders are one."""
+    if len(base.terms) == 1 and base.const == 0:
+        ((atom, coefficient),) = base.terms.items()
+        if coefficient == 1 and isinstance(atom, Mod) and atom.divisor % divisor == 0:
+            return atom.base % divisor
+    return _atom(Mod(base, divisor))
+
+
+def _recombine(terms: dict[Atom, int], const: int) -> Index:
+    """Applies k*(e mod c) + k*c*(e floordiv c) == k*e until it no longer matches."""
+    for atom, coefficient in terms.items():
+        if isinstance(atom, Mod):
+            partner = _quotient(atom.base, atom.divisor)
+            if len(partner.terms) == 1 and not partner.const:
+                ((quotient, _),) = partner.terms.items()
+                if terms.get(quotient) == coefficient * atom.divisor:
+                    rest = {a: c for a, c in terms.items() if a is not atom and a != quotient}
+                    return Index(rest, const) + atom.base * coefficient
+    return Index(terms, const)
+
+
+def linearize(index: Sequence[Index], shape: Sequence[int]) -> Index:
+    """The row-major position of `index` in a tensor of that shape."""
+    position = ZERO
+    for coordinate, size in zip(index, shape, strict=True):
+        position = position * size + coordinate
+    return position
+
+
+def delinearize(position: Index, shape: Sequence[int]) -> tuple[Index, ...]:
+    """The inverse of `linearize` for a position in range."""
+    strides = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return tuple(
+        ZERO if size == 1 else (position // stride) % size
+        for size, stride in zip(shape, strides, strict=True)
+    )
+
+
+def apply_map(map: AffineMap, dims: Sequence[Index]) -> tuple[Index, ...]:
+    """The results of an affine map at the given dimensions."""
+    return tuple(_from_affine(result, dims) for result in map.results)
+
+
+_BINARY: dict[AffineBinaryOpKind, Callable[[Index, AffineExpr], Index]] = {
+    AffineBinaryOpKind.Mul: lambda lhs, rhs: lhs * _integer(rhs),
+    AffineBinaryOpKind.FloorDiv: lambda lhs, rhs: lhs // _integer(rhs),
+    AffineBinaryOpKind.Mod: lambda lhs, rhs: lhs % _integer(rhs),
+    AffineBinaryOpKind.CeilDiv: lambda lhs, rhs: (lhs + (_integer(rhs) - 1)) // _integer(rhs),
+}
+
+
+def _from_affine(expr: AffineExpr, dims: Sequence[Index]) -> Index:
+    match expr:
+        case AffineDimExpr():
+            return dims[expr.position]
+        case AffineConstantExpr():
+            return constant(expr.value)
+        case AffineBinaryOpExpr():
+            lhs = _from_affine(expr.lhs, dims)
+            if expr.kind is AffineBinaryOpKind.Add:
+                return lhs + _from_affine(expr.rhs, dims)
+            return _BINARY[expr.kind](lhs, expr.rhs)
+        case _:
+            raise ValueError(f"affine symbol in {expr}")
+
+
+def _integer(expr: AffineExpr) -> int:
+    assert isinstance(expr, AffineConstantExpr), f"{expr} is no constant"
+    return expr.value
+
+
+def is_bijection(index: Sequence[Index], shape: Sequence[int], variables: Sequence[Index]) -> bool:
+    """Whether `index`, as `variables` run over their extents, meets every element once.
+
+    True when the row-major position is a mixed-radix number whose digits are the variables.
+    """
+    position = linearize(index, shape)
+    if position.const:
+        return False
+    digits = {next(iter(v.terms)) for v in variables if v.terms}
+    if digits != set(position.terms):
+        return False
+    stride = 1
+    for atom, coefficient in sorted(position.terms.items(), key=lambda term: term[1]):
+        if coefficient != stride:
+            return False
+        stride *= atom.hi + 1
+    return stride == prod(shape)
+
+
+def invert(
+    index: Sequence[Index], shape: Sequence[int], new: Sequence[Index]
+) -> dict[Var, Index]:
+    """For a bijective `index` of old variables, each old variable in terms of `new` coordinates."""
+    position = linearize(index, shape)
+    flat = linearize(new, shape)
+    return {
+        atom: (flat // coefficient) % atom.extent
+        for atom, coefficient in position.terms.items()
+        if isinstance(atom, Var)
+    }
