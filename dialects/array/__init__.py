@@ -2,6 +2,9 @@
 
 from xdsl.ir import Dialect
 
-from stepwell.dialects.array import elementwise, shape
+from stepwell.dialects.array import differentiation, elementwise, shape
 
-Array = Dialect("array", [*elementwise.OPERATIONS, *shape.OPERATIONS])
+Array = Dialect(
+    "array",
+    [*elementwise.OPERATIONS, *shape.OPERATIONS, *differentiation.OPERATIONS],
+)

@@ -37,9 +37,9 @@ from stepwell.dialects.array.base import (
     element_of,
     ints,
     is_bool,
-    is_unsigned,
     numpy_dtype,
     shape_of,
+    signless,
     tensor,
 )
 from stepwell.dialects.emit import Emitter, scalar_attr
@@ -404,10 +404,6 @@ def extract(emit: Emitter, operand: SSAValue, at: Sequence[SSAValue]) -> SSAValu
     return emit(tensor_dialect.ExtractOp(operand, at, element_of(operand)))
 
 
-def _signless(element: Attribute) -> Attribute:
-    return i32 if is_unsigned(element) else element
-
-
 @irdl_op_definition
 class PadOp(IndexedOp):
     """`low` elements of `value` before, `high` after, and `interior` between the elements."""
@@ -483,7 +479,7 @@ class PadOp(IndexedOp):
     def point(
         self, emit: Emitter, index: Sequence[SSAValue], operands: Sequence[SSAValue]
     ) -> SSAValue:
-        element = _signless(element_of(self.operand))
+        element = signless(element_of(self.operand))
         fill = emit.constant(number(self.value), element)
         shape = shape_of(self.operand)
         if 0 in shape:
@@ -606,7 +602,7 @@ class ConcatenateOp(IndexedOp):
                 before = emit(arith.CmpiOp(position, last, "ule"))
                 value = emit(arith.SelectOp(before, element, value))
         if value is None:  # Nothing to read: the result has no elements.
-            return emit.constant(0, _signless(element_of(self.result)))
+            return emit.constant(0, signless(element_of(self.result)))
         return value
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:

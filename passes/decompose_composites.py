@@ -1,0 +1,58 @@
+"""`decompose-composites`: composites become the operations that define them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from stepwell.dialects.array.base import CompositeOp
+from stepwell.dialects.emit import Emitter
+
+
+def decompose(op: CompositeOp) -> Iterator[Operation]:
+    """Replaces `op` by its decomposition, and composites in that by theirs; yields the new ops."""
+    block = op.parent
+    assert block is not None, "a composite outside a block"
+    before = op.prev_op
+    results = op.decompose(Emitter(block, before=op, location=op.location), *op.operands)
+    new: list[Operation] = []
+    last = op.prev_op
+    while last is not before and last is not None:
+        new.append(last)
+        last = last.prev_op
+    for old, result in zip(op.results, results, strict=True):
+        old.replace_all_uses_with(result)
+    Rewriter.erase_op(op)
+    for inner in reversed(new):
+        if isinstance(inner, CompositeOp):
+            yield from decompose(inner)
+        else:
+            yield inner
+
+
+class DecomposeCompositesPass(ModulePass):
+    """Replaces every composite `array` operation by its decomposition.
+
+    Before:
+    ```mlir
+    %y = array.silu %x : (tensor<4xf32>) -> tensor<4xf32>
+    ```
+    After (the sigmoid is a composite too):
+    ```mlir
+    %0 = array.negate %x : (tensor<4xf32>) -> tensor<4xf32>
+    ...
+    %y = array.multiply %x, %s : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+    ```
+    """
+
+    name = "decompose-composites"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for composite in [found for found in op.walk() if isinstance(found, CompositeOp)]:
+            for _ in decompose(composite):
+                pass
