@@ -90,7 +90,8 @@ class Kernel:
 
     `flops` and `bytes` are what one dispatch computes and the least it must read and write; the
     profile divides them by the device's time. `trusted` says that the compiler proved every access
-    in bounds.
+    in bounds. `wgsl` has the `enable` directives that the WGSL specification asks for. A kernel
+    that counts on one subgroup size says which; devices with another one refuse it.
     """
 
     name: str

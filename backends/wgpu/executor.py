@@ -1,0 +1,298 @@
+"""Runs a program: pipelines, temporaries and bind groups are made once, a call only submits.
+
+One call writes the scalars (if they changed), records every command with the dispatches between
+two copies in one compute pass, and submits once. It waits for nothing; reading an output does.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from stepwell.backends.errors import ArgumentError, DeviceMemoryError
+from stepwell.backends.program import (
+    NUMPY_DTYPES,
+    SLOT_BYTES,
+    Dispatch,
+    Input,
+    Program,
+    buffer_label,
+)
+from stepwell.backends.wgpu import native
+from stepwell.backends.wgpu.array import DeviceArray, to_device_layout, type_text
+from stepwell.backends.wgpu.device import Device
+from stepwell.backends.wgpu.memory import Memory
+from stepwell.backends.wgpu.profiler import Profile, summarize, timed
+
+Argument = DeviceArray | np.ndarray[Any, Any] | np.generic | bool | int | float
+_PLANS = 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A program's commands with the buffers of one call filled in.
+
+    `steps` are the dispatches of a compute pass, or the (source, destination, bytes) of a copy.
+    `groups` keeps the bind groups alive.
+    """
+
+    steps: tuple[list[native.Step] | native.CopyStep, ...]
+    groups: tuple[Any, ...]
+
+
+class Executor:
+    """A program on a device. Call it with the program's inputs to get its outputs.
+
+    Raises on construction: ProgramError, ShaderError, DeviceError (the device lacks a feature or
+    a limit), DeviceMemoryError (what the program needs exceeds the device).
+    """
+
+    def __init__(self, program: Program, device: Device) -> None:
+        program.validate()
+        _check_memory(program, device)
+        self.program = program
+        self.device = device
+        names = list(program.kernels)
+        pipelines = device.pipelines(list(program.kernels.values()))
+        self._pipelines = dict(zip(names, pipelines, strict=True))
+        # What every call shares; None where a call brings its own buffer.
+        self._buffers = [self._shared_memory(index) for index in range(len(program.buffers))]
+        self._binding_bytes = [-(-buffer.bytes // 16) * 16 for buffer in program.buffers]
+        self._new = [i for i, buffer in enumerate(program.buffers) if buffer.kind == "output"]
+        self._donates = any(entry.donated for entry in program.inputs)
+        self._plans: OrderedDict[tuple[int, ...], Plan] = OrderedDict()
+        self._plans_made_at = device.trims
+        scalars = [i for i, buffer in enumerate(program.buffers) if buffer.kind == "scalars"]
+        self._scalars = self._buffers[scalars[0]] if scalars else None
+        words = program.buffers[scalars[0]].bytes // SLOT_BYTES if scalars else 0
+        self._slots = np.zeros(words, np.uint32)
+        self._float_slots = self._slots.view(np.float32)
+        self._int_slots = self._slots.view(np.int32)
+        self._written_slots: bytes | None = None
+
+    def __call__(self, *arguments: Argument) -> tuple[DeviceArray, ...]:
+        """Run the program once. NumPy arguments are uploaded; donated arrays are used up.
+
+        Raises: ArgumentError, DonatedError, DeviceMemoryError, DeviceLostError, DeviceError.
+        """
+        with self.device.lock:
+            arrays, buffers, scalar_copies = self._prepare(arguments)
+            plan = self._plan(buffers)
+            with self.device.commands(f"running {self.program.name!r}") as encoder:
+                self._load_scalars(encoder, scalar_copies)
+                for step in plan.steps:
+                    if isinstance(step, list):
+                        encoder.dispatches(step)
+                    else:
+                        encoder.copy(*step)
+            return self._finish(arrays, buffers)
+
+    def profile(self, *arguments: Argument) -> tuple[tuple[DeviceArray, ...], Profile]:
+        """Run the program once with a pass and two timestamps for every dispatch.
+
+        Raises what a call raises, and DeviceError on a device without timestamps.
+        """
+        with self.device.lock:
+            arrays, buffers, scalar_copies = self._prepare(arguments)
+            plan = self._plan(buffers)
+            with timed(self.device, self.program.dispatches) as timer:
+                with self.device.commands(f"profiling {self.program.name!r}") as encoder:
+                    self._load_scalars(encoder, scalar_copies)
+                    for step in plan.steps:
+                        if isinstance(step, list):
+                            for dispatch in step:
+                                timer.dispatch(encoder, dispatch)
+                        else:
+                            encoder.copy(*step)
+                    timer.resolve(encoder)
+                times = timer.microseconds()
+            return self._finish(arrays, buffers), summarize(self.program, times)
+
+    def _shared_memory(self, index: int) -> Memory | None:
+        buffer = self.program.buffers[index]
+        label = f"{buffer_label(self.program, index)} of {self.program.name!r}"
+        if buffer.kind == "scalars":
+            return self.device.uniforms.allocate(buffer.bytes, label)
+        if buffer.kind in ("input", "output"):
+            return None
+        memory = self.device.memory.allocate(buffer.bytes, label)
+        if buffer.kind == "constant" and self.program.constants[index].size:
+            self.device.write(memory.buffer, to_device_layout(self.program.constants[index]))
+        return memory
+
+    def _prepare(
+        self, arguments: tuple[Argument, ...]
+    ) -> tuple[list[DeviceArray | None], list[Memory | None], list[tuple[Memory, int]]]:
+        """Check the arguments and find a buffer for everything that this call brings.
+
+        Returns: the array of each input (None for a host scalar), the buffers, and the scalars
+        that are already on the device, as (memory, slot).
+        """
+        program = self.program
+        if len(arguments) != len(program.inputs):
+            raise ArgumentError(
+                f"{program.name!r} takes {len(program.inputs)} arguments, not {len(arguments)}: "
+                + ", ".join(f"{e.name}: {type_text(e.shape, e.dtype)}" for e in program.inputs)
+            )
+        buffers = self._buffers.copy()
+        arrays: list[DeviceArray | None] = []
+        scalar_copies: list[tuple[Memory, int]] = []
+        for entry, value in zip(program.inputs, arguments, strict=True):
+            if entry.slot is not None and not isinstance(value, DeviceArray):
+                self._set_slot(entry, entry.slot, value)
+                arrays.append(None)
+                continue
+            array = self._array(entry, value)
+            memory = array.memory
+            if entry.slot is not None:
+                scalar_copies.append((cast(Memory, memory), entry.slot))
+            elif entry.buffer is not None:
+                buffers[entry.buffer] = memory
+            arrays.append(array)
+        if self._donates:
+            self._check_donations(arrays)
+        for index in self._new:
+            size = self._binding_bytes[index]
+            buffers[index] = self.device.memory.allocate(
+                size, f"{buffer_label(program, index)} of {program.name!r}"
+            )
+        return arrays, buffers, scalar_copies
+
+    def _array(self, entry: Input, value: Argument) -> DeviceArray:
+        if isinstance(value, DeviceArray):
+            if value.shape != entry.shape or value.dtype != entry.dtype:
+                raise self._mismatch(entry, type_text(value.shape, value.dtype))
+            if value.device is not self.device:
+                raise ArgumentError(f"argument {entry.name!r} is on {value.device.description}")
+            return value
+        if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
+            value = np.asarray(value, NUMPY_DTYPES[entry.dtype])
+        values = np.asarray(value)
+        if values.shape != entry.shape or values.dtype != NUMPY_DTYPES[entry.dtype]:
+            raise self._mismatch(entry, type_text(values.shape, str(values.dtype)))
+        return self.device.array(values, f"argument {entry.name!r} of {self.program.name!r}")
+
+    def _mismatch(self, entry: Input, found: str) -> ArgumentError:
+        return ArgumentError(
+            f"argument {entry.name!r} of {self.program.name!r} is {found}; "
+            f"expected {type_text(entry.shape, entry.dtype)}"
+        )
+
+    def _set_slot(self, entry: Input, slot: int, value: Argument) -> None:
+        if isinstance(value, np.ndarray | np.generic):
+            if value.ndim:
+                raise self._mismatch(entry, type_text(value.shape, str(value.dtype)))
+            value = cast("bool | int | float", value.item())
+        try:
+            if entry.dtype == "f32":
+                self._float_slots[slot] = value
+            elif entry.dtype == "f16":
+                self._slots[slot] = np.float16(cast(float, value)).view(np.uint16)
+            elif entry.dtype == "bool":
+                self._slots[slot] = operator.index(cast(bool, value)) != 0
+            else:
+                slots = self._int_slots if entry.dtype == "i32" else self._slots
+                slots[slot] = operator.index(cast(int, value))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._mismatch(entry, f"{value!r:.40}") from error
+
+    def _check_donations(self, arrays: list[DeviceArray | None]) -> None:
+        """A donated array may be written, so it must not be another argument too."""
+        holders: dict[int, Input] = {}
+        for entry, array in zip(self.program.inputs, arrays, strict=True):
+            if array is None or (memory := array.memory) is None:
+                continue
+            other = holders.setdefault(memory.serial, entry)
+            if other is not entry and (entry.donated or other.donated):
+                donated = entry if entry.donated else other
+                raise ArgumentError(
+                    f"arguments {other.name!r} and {entry.name!r} of {self.program.name!r} are "
+                    f"the same array, and {donated.name!r} is donated: pass a copy"
+                )
+
+    def _plan(self, buffers: list[Memory | None]) -> Plan:
+        if self._plans_made_at != self.device.trims:
+            self._plans.clear()
+            self._plans_made_at = self.device.trims
+        memories = cast("list[Memory]", buffers)
+        key = tuple(memory.serial for memory in memories)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._make_plan(memories)
+            if len(self._plans) > _PLANS:
+                self._plans.popitem(last=False)
+        return plan
+
+    def _make_plan(self, memories: list[Memory]) -> Plan:
+        steps: list[list[native.Step] | native.CopyStep] = []
+        groups: list[Any] = []
+        for command in self.program.commands:
+            if not isinstance(command, Dispatch):
+                source, destination = memories[command.source], memories[command.destination]
+                steps.append((source.buffer, destination.buffer, command.bytes))
+                continue
+            pipeline = self._pipelines[command.kernel]
+            bindings = [(memories[i], self._binding_bytes[i]) for i in command.buffers]
+            group = self.device.bind_group(pipeline, bindings)
+            groups.append(group)
+            if not steps or not isinstance(steps[-1], list):
+                steps.append([])
+            cast("list[native.Step]", steps[-1]).append(
+                (pipeline.id, native.object_id(group), *command.grid)
+            )
+        return Plan(tuple(steps), tuple(groups))
+
+    def _load_scalars(self, encoder: native.Encoder, copies: list[tuple[Memory, int]]) -> None:
+        if self._scalars is None:
+            return
+        slots = self._slots.tobytes()
+        if slots != self._written_slots:
+            self.device.write(self._scalars.buffer, self._slots)
+            self._written_slots = slots
+        for memory, slot in copies:
+            encoder.copy(memory.buffer, self._scalars.buffer, SLOT_BYTES, slot * SLOT_BYTES)
+            self._written_slots = None
+
+    def _finish(
+        self, arrays: list[DeviceArray | None], buffers: list[Memory | None]
+    ) -> tuple[DeviceArray, ...]:
+        if self._donates:
+            for entry, array in zip(self.program.inputs, arrays, strict=True):
+                if entry.donated and array is not None:
+                    array.donate(self.program.name)
+        return tuple(
+            DeviceArray(
+                self.device,
+                output.shape,
+                output.dtype,
+                None if output.buffer is None else buffers[output.buffer],
+            )
+            for output in self.program.outputs
+        )
+
+
+def _check_memory(program: Program, device: Device) -> None:
+    """Refuse, before anything is allocated, what cannot fit."""
+    about = device.description
+    bound = {i for c in program.commands if isinstance(c, Dispatch) for i in c.buffers}
+    for index, buffer in enumerate(program.buffers):
+        limit = "max-buffer-size"
+        if index in bound and buffer.kind != "scalars":
+            limit = min(limit, "max-storage-buffer-binding-size", key=about.limits.__getitem__)
+        if buffer.bytes > about.limits[limit]:
+            raise DeviceMemoryError(
+                f"{program.name!r} cannot run on {about}: {buffer_label(program, index)} needs "
+                f"{buffer.bytes:,} bytes, and the device allows {about.limits[limit]:,} ({limit})"
+            )
+    memory = program.memory
+    if about.memory_bytes is not None and memory.peak > about.memory_bytes:
+        largest = max(range(len(program.buffers)), key=lambda i: program.buffers[i].bytes)
+        raise DeviceMemoryError(
+            f"{program.name!r} needs {memory.peak:,} bytes at once, and {about} has "
+            f"{about.memory_bytes:,}; its largest is {buffer_label(program, largest)} with "
+            f"{program.buffers[largest].bytes:,}"
+        )
