@@ -2,9 +2,25 @@
 
 from xdsl.ir import Dialect
 
-from stepwell.dialects.array import differentiation, elementwise, shape
+from stepwell.dialects.array import (
+    contraction,
+    differentiation,
+    elementwise,
+    logic,
+    random,
+    reduction,
+    shape,
+)
 
 Array = Dialect(
     "array",
-    [*elementwise.OPERATIONS, *shape.OPERATIONS, *differentiation.OPERATIONS],
+    [
+        *elementwise.OPERATIONS,
+        *logic.OPERATIONS,
+        *shape.OPERATIONS,
+        *reduction.OPERATIONS,
+        *contraction.OPERATIONS,
+        *random.OPERATIONS,
+        *differentiation.OPERATIONS,
+    ],
 )

@@ -1,28 +1,34 @@
-"""Elementwise arithmetic: one class per operation, with its scalar meaning and gradient."""
+"""Elementwise arithmetic and functions: one class per operation, with its scalar meaning and
+gradient. Comparison, logic and conversion are in `logic.py`.
+"""
 
 from __future__ import annotations
 
+import math as scalar_math
 from abc import ABC
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import AnyFloat, AnyTensorTypeConstr, Attribute, i1
+from xdsl.dialects.builtin import AnyFloat, AnyTensorTypeConstr
 from xdsl.ir import Operation, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, result_def
 
 from stepwell.dialects.array.base import (
     ElementwiseOp,
     NumPyArray,
-    Tensor,
     UnaryOp,
     element_of,
     is_unsigned,
 )
+from stepwell.dialects.array.build import full_like, zeros_like
 from stepwell.dialects.emit import Emitter
 
 Make = Callable[..., Operation]
+
+FLOATS = "f32 f16"
+INTEGERS = "i32 u32"
 
 
 class UnaryElementwiseOp(ElementwiseOp, UnaryOp, ABC):
@@ -32,11 +38,29 @@ class UnaryElementwiseOp(ElementwiseOp, UnaryOp, ABC):
     assembly_format = "$operand attr-dict `:` functional-type(operands, results)"
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
-        return (np.asarray(type(self).FUNCTION(*arrays)),)
+        with np.errstate(all="ignore"):
+            return (np.asarray(type(self).FUNCTION(*arrays)),)
+
+
+class FunctionOp(UnaryElementwiseOp, ABC):
+    """A function of floats that `math` has an operation for."""
+
+    ACCEPTS: ClassVar[str] = FLOATS
+    MATH: ClassVar[Make]
+
+    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        return emit(type(self).MATH(*operands))
+
+
+class StepOp(FunctionOp, ABC):
+    """A piecewise constant function: its gradient is zero."""
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        return (None,)
 
 
 class BinaryElementwiseOp(ElementwiseOp, ABC):
-    """result[i] = f(lhs[i], rhs[i])."""
+    """result[i] = f(lhs[i], rhs[i]): one `arith` operation for each kind of dtype."""
 
     lhs = operand_def(AnyTensorTypeConstr)
     rhs = operand_def(AnyTensorTypeConstr)
@@ -45,15 +69,27 @@ class BinaryElementwiseOp(ElementwiseOp, ABC):
     assembly_format = "$lhs `,` $rhs attr-dict `:` functional-type(operands, results)"
 
     FUNCTION: ClassVar[Callable[[NumPyArray, NumPyArray], Any]]
-    FLOATS: ClassVar[Make]
-    INTEGERS: ClassVar[Make]
+    FLOAT: ClassVar[Make]
+    SIGNED: ClassVar[Make]
+    UNSIGNED: ClassVar[Make]
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
-        return (np.asarray(type(self).FUNCTION(*arrays)),)
+        with np.errstate(all="ignore"):
+            return (np.asarray(type(self).FUNCTION(*arrays)),)
 
     def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
-        floating = isinstance(operands[0].type, AnyFloat)
-        return emit((type(self).FLOATS if floating else type(self).INTEGERS)(*operands))
+        cls = type(self)
+        if isinstance(operands[0].type, AnyFloat):
+            return emit(cls.FLOAT(*operands))
+        return emit((cls.UNSIGNED if is_unsigned(element_of(self.lhs)) else cls.SIGNED)(*operands))
+
+
+def constant(emit: Emitter, value: float, like: SSAValue) -> SSAValue:
+    """A scalar of the type of `like`."""
+    return emit.constant(value, like.type)
+
+
+# Arithmetic
 
 
 @irdl_op_definition
@@ -62,12 +98,28 @@ class AddOp(BinaryElementwiseOp):
 
     name = "array.add"
     FUNCTION: ClassVar = np.add
-    FLOATS: ClassVar = arith.AddfOp
-    INTEGERS: ClassVar = arith.AddiOp
+    FLOAT: ClassVar = arith.AddfOp
+    SIGNED: ClassVar = arith.AddiOp
+    UNSIGNED: ClassVar = arith.AddiOp
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         (ct,) = cotangents
         return ct, ct
+
+
+@irdl_op_definition
+class SubtractOp(BinaryElementwiseOp):
+    """a - b (integers wrap)."""
+
+    name = "array.subtract"
+    FUNCTION: ClassVar = np.subtract
+    FLOAT: ClassVar = arith.SubfOp
+    SIGNED: ClassVar = arith.SubiOp
+    UNSIGNED: ClassVar = arith.SubiOp
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        (ct,) = cotangents
+        return ct, emit(NegativeOp(ct))
 
 
 @irdl_op_definition
@@ -76,60 +128,437 @@ class MultiplyOp(BinaryElementwiseOp):
 
     name = "array.multiply"
     FUNCTION: ClassVar = np.multiply
-    FLOATS: ClassVar = arith.MulfOp
-    INTEGERS: ClassVar = arith.MuliOp
+    FLOAT: ClassVar = arith.MulfOp
+    SIGNED: ClassVar = arith.MuliOp
+    UNSIGNED: ClassVar = arith.MuliOp
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         (ct,) = cotangents
         return emit(MultiplyOp(ct, self.rhs)), emit(MultiplyOp(ct, self.lhs))
 
 
+def _divisor(emit: Emitter, lhs: SSAValue, rhs: SSAValue, *, unsigned: bool) -> SSAValue:
+    """`rhs`, or 1 where dividing by it is undefined in `arith`: by 0, and INT_MIN by -1.
+
+    So x / 0 = x, x % 0 = 0, INT_MIN / -1 = INT_MIN and INT_MIN % -1 = 0, as WGSL defines.
+    """
+    undefined = emit(arith.CmpiOp(rhs, constant(emit, 0, rhs), "eq"))
+    if not unsigned:
+        lowest = emit(arith.CmpiOp(lhs, constant(emit, -(2**31), lhs), "eq"))
+        minus_one = emit(arith.CmpiOp(rhs, constant(emit, -1, rhs), "eq"))
+        undefined = emit(arith.OrIOp(undefined, emit(arith.AndIOp(lowest, minus_one))))
+    return emit(arith.SelectOp(undefined, constant(emit, 1, rhs), rhs))
+
+
+def _numpy_divisor(lhs: NumPyArray, rhs: NumPyArray) -> NumPyArray:
+    undefined = rhs == 0
+    if np.issubdtype(lhs.dtype, np.signedinteger):
+        undefined |= (lhs == np.iinfo(np.int32).min) & (rhs == -1)
+    return np.where(undefined, np.ones_like(rhs), rhs)
+
+
+def _divide(lhs: NumPyArray, rhs: NumPyArray) -> NumPyArray:
+    if np.issubdtype(lhs.dtype, np.floating):
+        return np.asarray(np.divide(lhs, rhs))
+    divisor = _numpy_divisor(lhs, rhs)
+    return np.asarray((lhs - np.fmod(lhs, divisor)) // divisor)
+
+
 @irdl_op_definition
-class ExpOp(UnaryElementwiseOp):
+class DivideOp(BinaryElementwiseOp):
+    """a / b; integers round toward zero, with x / 0 = x and INT_MIN / -1 = INT_MIN."""
+
+    name = "array.divide"
+    FUNCTION: ClassVar = _divide
+
+    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        lhs, rhs = operands
+        if isinstance(lhs.type, AnyFloat):
+            return emit(arith.DivfOp(lhs, rhs))
+        unsigned = is_unsigned(element_of(self.lhs))
+        divisor = _divisor(emit, lhs, rhs, unsigned=unsigned)
+        return emit((arith.DivUIOp if unsigned else arith.DivSIOp)(lhs, divisor))
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        (ct,) = cotangents
+        share = emit(DivideOp(ct, self.rhs))
+        return share, emit(NegativeOp(emit(MultiplyOp(share, self.result))))
+
+
+def _remainder(lhs: NumPyArray, rhs: NumPyArray) -> NumPyArray:
+    if np.issubdtype(lhs.dtype, np.floating):
+        return np.asarray(lhs - np.floor(lhs / rhs) * rhs)
+    return np.asarray(np.remainder(lhs, _numpy_divisor(lhs, rhs)))
+
+
+@irdl_op_definition
+class RemainderOp(BinaryElementwiseOp):
+    """a - floor(a / b) * b, which has the sign of b; integers: x % 0 = 0.
+
+    For floats the formula is what is computed, so quotients above 2**24 leave no correct digit.
+    """
+
+    name = "array.remainder"
+    FUNCTION: ClassVar = _remainder
+
+    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        lhs, rhs = operands
+        if isinstance(lhs.type, AnyFloat):
+            quotient = emit(math.FloorOp(emit(arith.DivfOp(lhs, rhs))))
+            return emit(arith.SubfOp(lhs, emit(arith.MulfOp(quotient, rhs))))
+        unsigned = is_unsigned(element_of(self.lhs))
+        divisor = _divisor(emit, lhs, rhs, unsigned=unsigned)
+        if unsigned:
+            return emit(arith.RemUIOp(lhs, divisor))
+        rest = emit(arith.RemSIOp(lhs, divisor))
+        zero = constant(emit, 0, rest)
+        signs_differ = emit(arith.CmpiOp(emit(arith.XOrIOp(rest, divisor)), zero, "slt"))
+        wrong = emit(arith.AndIOp(signs_differ, emit(arith.CmpiOp(rest, zero, "ne"))))
+        return emit(arith.SelectOp(wrong, emit(arith.AddiOp(rest, divisor)), rest))
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        (ct,) = cotangents
+        quotient = emit(FloorOp(emit(DivideOp(self.lhs, self.rhs))))
+        return ct, emit(NegativeOp(emit(MultiplyOp(ct, quotient))))
+
+
+@irdl_op_definition
+class PowOp(BinaryElementwiseOp):
+    """a ** b, with a ** 0 = 1, and exact signs for negative a and whole b (NaN for other b).
+
+    At a = b = 0 the gradients are 0; at a = 0 < b the gradient of b is 0, as in torch.
+    """
+
+    name = "array.pow"
+    ACCEPTS: ClassVar = FLOATS
+    FUNCTION: ClassVar = np.power
+
+    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        # GPUs compute exp2(b * log2(a)), which is NaN for negative a and for 0 ** 0.
+        base, exponent = operands
+        zero, one, two = (constant(emit, value, base) for value in (0, 1, 2))
+        whole = emit(arith.CmpfOp(emit(math.FloorOp(exponent)), exponent, "oeq"))
+        magnitude = emit(arith.SelectOp(whole, emit(math.AbsFOp(base)), base))
+        power = emit(math.PowFOp(magnitude, exponent))
+        half = emit(math.FloorOp(emit(arith.DivfOp(exponent, two))))
+        parity = emit(arith.SubfOp(exponent, emit(arith.MulfOp(half, two))))
+        odd = emit(arith.CmpfOp(parity, one, "oeq"))
+        negative = emit(arith.AndIOp(odd, emit(arith.CmpfOp(base, zero, "olt"))))
+        signed = emit(arith.SelectOp(negative, emit(arith.NegfOp(power)), power))
+        return emit(arith.SelectOp(emit(arith.CmpfOp(exponent, zero, "oeq")), one, signed))
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        from stepwell.dialects.array.logic import EqualOp, GreaterEqualOp, LogicalAndOp, WhereOp
+
+        (ct,) = cotangents
+        zero, one = zeros_like(emit, self.rhs), full_like(emit, 1, self.rhs)
+        # The operand that would give inf or NaN is replaced before the function, not after,
+        # so that the gradient of this gradient meets no 0 * inf either.
+        zero_base = emit(EqualOp(self.lhs, zero))
+        both_zero = emit(LogicalAndOp(zero_base, emit(EqualOp(self.rhs, zero))))
+        exponent = emit(WhereOp(both_zero, one, self.rhs))
+        power = emit(PowOp(self.lhs, emit(SubtractOp(exponent, one))))
+        base_share = emit(MultiplyOp(ct, emit(MultiplyOp(self.rhs, power))))
+        flat = emit(LogicalAndOp(zero_base, emit(GreaterEqualOp(self.rhs, zero))))
+        logarithm = emit(LogOp(emit(WhereOp(flat, one, self.lhs))))
+        return base_share, emit(MultiplyOp(ct, emit(MultiplyOp(self.result, logarithm))))
+
+
+@irdl_op_definition
+class NegativeOp(UnaryElementwiseOp):
+    """-x (integers wrap)."""
+
+    name = "array.negative"
+    FUNCTION: ClassVar = np.negative
+
+    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        (x,) = operands
+        if isinstance(x.type, AnyFloat):
+            return emit(arith.NegfOp(x))
+        return emit(arith.SubiOp(constant(emit, 0, x), x))
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        return (emit(NegativeOp(*cotangents)),)
+
+
+@irdl_op_definition
+class AbsOp(UnaryElementwiseOp):
+    """|x|, with gradient 0 at 0; abs(INT_MIN) = INT_MIN."""
+
+    name = "array.abs"
+    FUNCTION: ClassVar = np.abs
+
+    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        (x,) = operands
+        if isinstance(x.type, AnyFloat):
+            return emit(math.AbsFOp(x))
+        return x if is_unsigned(element_of(self.operand)) else emit(math.AbsIOp(x))
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        return (emit(MultiplyOp(*cotangents, emit(SignOp(self.operand)))),)
+
+
+@irdl_op_definition
+class SignOp(UnaryElementwiseOp):
+    """-1, 0 or 1; zeros keep their sign and NaN stays."""
+
+    name = "array.sign"
+    FUNCTION: ClassVar = np.sign
+
+    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        (x,) = operands
+        zero, one = constant(emit, 0, x), constant(emit, 1, x)
+
+        def compare(floating: str, integer: str) -> SSAValue:
+            if isinstance(x.type, AnyFloat):
+                return emit(arith.CmpfOp(x, zero, floating))
+            return emit(arith.CmpiOp(x, zero, integer))
+
+        if is_unsigned(element_of(self.operand)):
+            return emit(arith.SelectOp(compare("one", "ne"), one, zero))
+        below = emit(arith.SelectOp(compare("olt", "slt"), constant(emit, -1, x), x))
+        return emit(arith.SelectOp(compare("ogt", "sgt"), one, below))
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        return (None,)
+
+
+class ExtremumOp(BinaryElementwiseOp, ABC):
+    """The larger or smaller operand, NaN if one is NaN; equal operands share the gradient."""
+
+    def _wins(self, emit: Emitter, mine: SSAValue, other: SSAValue) -> SSAValue:
+        """1 where `mine` is the result alone, 1/2 where both are, else 0."""
+        from stepwell.dialects.array.logic import EqualOp, WhereOp
+
+        half, one = full_like(emit, 0.5, mine), full_like(emit, 1, mine)
+        share = emit(WhereOp(emit(EqualOp(mine, other)), half, one))
+        chosen = emit(EqualOp(mine, self.result))
+        return emit(WhereOp(chosen, share, zeros_like(emit, mine)))
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        (ct,) = cotangents
+        return (
+            emit(MultiplyOp(ct, self._wins(emit, self.lhs, self.rhs))),
+            emit(MultiplyOp(ct, self._wins(emit, self.rhs, self.lhs))),
+        )
+
+
+@irdl_op_definition
+class MaximumOp(ExtremumOp):
+    """The larger of a and b."""
+
+    name = "array.maximum"
+    FUNCTION: ClassVar = np.maximum
+    FLOAT: ClassVar = arith.MaximumfOp
+    SIGNED: ClassVar = arith.MaxSIOp
+    UNSIGNED: ClassVar = arith.MaxUIOp
+
+
+@irdl_op_definition
+class MinimumOp(ExtremumOp):
+    """The smaller of a and b."""
+
+    name = "array.minimum"
+    FUNCTION: ClassVar = np.minimum
+    FLOAT: ClassVar = arith.MinimumfOp
+    SIGNED: ClassVar = arith.MinSIOp
+    UNSIGNED: ClassVar = arith.MinUIOp
+
+
+# Functions of floats
+
+
+@irdl_op_definition
+class ExpOp(FunctionOp):
     """e ** x."""
 
     name = "array.exp"
-    ACCEPTS: ClassVar = "f32 f16"
     FUNCTION: ClassVar = np.exp
-
-    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
-        return emit(math.ExpOp(*operands))
+    MATH: ClassVar = math.ExpOp
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
-        return (emit(MultiplyOp(cotangents[0], self.result)),)
-
-
-class ComparisonOp(BinaryElementwiseOp, ABC):
-    """A bool tensor; NaN compares false (true for not_equal)."""
-
-    PREDICATES: ClassVar[tuple[str, str, str]]
-    """The `arith` predicates for floats, signed and unsigned integers."""
-
-    @classmethod
-    def result_element(
-        cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
-    ) -> Attribute:
-        return i1
-
-    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
-        floating, signed, unsigned = self.PREDICATES
-        if isinstance(operands[0].type, AnyFloat):
-            return emit(arith.CmpfOp(*operands, floating))
-        return emit(
-            arith.CmpiOp(*operands, unsigned if is_unsigned(element_of(self.lhs)) else signed)
-        )
-
-    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
-        return None, None
+        return (emit(MultiplyOp(*cotangents, self.result)),)
 
 
 @irdl_op_definition
-class LessOp(ComparisonOp):
-    """a < b."""
+class Expm1Op(FunctionOp):
+    """e ** x - 1, accurate near 0."""
 
-    name = "array.less"
-    FUNCTION: ClassVar = np.less
-    PREDICATES: ClassVar = ("olt", "slt", "ult")
+    name = "array.expm1"
+    FUNCTION: ClassVar = np.expm1
+    MATH: ClassVar = math.ExpM1Op
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        slope = emit(AddOp(self.result, full_like(emit, 1, self.result)))
+        return (emit(MultiplyOp(*cotangents, slope)),)
 
 
-OPERATIONS = [AddOp, MultiplyOp, ExpOp, LessOp]
+@irdl_op_definition
+class LogOp(FunctionOp):
+    """The natural logarithm: log(0) = -inf, NaN below 0."""
+
+    name = "array.log"
+    FUNCTION: ClassVar = np.log
+    MATH: ClassVar = math.LogOp
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        return (emit(DivideOp(*cotangents, self.operand)),)
+
+
+@irdl_op_definition
+class Log1pOp(FunctionOp):
+    """log(1 + x), accurate near 0."""
+
+    name = "array.log1p"
+    FUNCTION: ClassVar = np.log1p
+    MATH: ClassVar = math.Log1pOp
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        argument = emit(AddOp(self.operand, full_like(emit, 1, self.operand)))
+        return (emit(DivideOp(*cotangents, argument)),)
+
+
+@irdl_op_definition
+class SqrtOp(FunctionOp):
+    """The square root: NaN below 0, and an infinite slope at 0."""
+
+    name = "array.sqrt"
+    FUNCTION: ClassVar = np.sqrt
+    MATH: ClassVar = math.SqrtOp
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        doubled = emit(AddOp(self.result, self.result))
+        return (emit(DivideOp(*cotangents, doubled)),)
+
+
+def _rsqrt(x: NumPyArray) -> NumPyArray:
+    return np.asarray(1 / np.sqrt(x), dtype=x.dtype)
+
+
+@irdl_op_definition
+class RsqrtOp(FunctionOp):
+    """1 / sqrt(x)."""
+
+    name = "array.rsqrt"
+    FUNCTION: ClassVar = _rsqrt
+    MATH: ClassVar = math.RsqrtOp
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        square = emit(MultiplyOp(self.result, self.result))
+        cube = emit(MultiplyOp(square, self.result))
+        slope = emit(MultiplyOp(full_like(emit, -0.5, cube), cube))
+        return (emit(MultiplyOp(*cotangents, slope)),)
+
+
+@irdl_op_definition
+class SinOp(FunctionOp):
+    """The sine of radians."""
+
+    name = "array.sin"
+    FUNCTION: ClassVar = np.sin
+    MATH: ClassVar = math.SinOp
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        return (emit(MultiplyOp(*cotangents, emit(CosOp(self.operand)))),)
+
+
+@irdl_op_definition
+class CosOp(FunctionOp):
+    """The cosine of radians."""
+
+    name = "array.cos"
+    FUNCTION: ClassVar = np.cos
+    MATH: ClassVar = math.CosOp
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        slope = emit(NegativeOp(emit(SinOp(self.operand))))
+        return (emit(MultiplyOp(*cotangents, slope)),)
+
+
+@irdl_op_definition
+class TanhOp(FunctionOp):
+    """The hyperbolic tangent."""
+
+    name = "array.tanh"
+    FUNCTION: ClassVar = np.tanh
+    MATH: ClassVar = math.TanhOp
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        square = emit(MultiplyOp(self.result, self.result))
+        slope = emit(SubtractOp(full_like(emit, 1, square), square))
+        return (emit(MultiplyOp(*cotangents, slope)),)
+
+
+_erf = np.vectorize(scalar_math.erf, otypes=[np.float64])
+
+
+@irdl_op_definition
+class ErfOp(FunctionOp):
+    """2 / sqrt(pi) * integral of exp(-t ** 2) from 0 to x."""
+
+    name = "array.erf"
+    FUNCTION: ClassVar = staticmethod(
+        lambda x: _erf(x).astype(x.dtype)  # pyright: ignore[reportUnknownLambdaType]
+    )
+    MATH: ClassVar = math.ErfOp
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        square = emit(MultiplyOp(self.operand, self.operand))
+        bell = emit(ExpOp(emit(NegativeOp(square))))
+        factor = full_like(emit, 2 / scalar_math.sqrt(scalar_math.pi), bell)
+        return (emit(MultiplyOp(*cotangents, emit(MultiplyOp(factor, bell)))),)
+
+
+@irdl_op_definition
+class FloorOp(StepOp):
+    """The largest whole number <= x."""
+
+    name = "array.floor"
+    FUNCTION: ClassVar = np.floor
+    MATH: ClassVar = math.FloorOp
+
+
+@irdl_op_definition
+class CeilOp(StepOp):
+    """The smallest whole number >= x."""
+
+    name = "array.ceil"
+    FUNCTION: ClassVar = np.ceil
+    MATH: ClassVar = math.CeilOp
+
+
+@irdl_op_definition
+class RoundOp(StepOp):
+    """The nearest whole number, the even one of two."""
+
+    name = "array.round"
+    FUNCTION: ClassVar = np.rint
+    MATH: ClassVar = math.RoundEvenOp
+
+
+OPERATIONS = [
+    AddOp,
+    SubtractOp,
+    MultiplyOp,
+    DivideOp,
+    RemainderOp,
+    PowOp,
+    NegativeOp,
+    AbsOp,
+    SignOp,
+    MaximumOp,
+    MinimumOp,
+    ExpOp,
+    Expm1Op,
+    LogOp,
+    Log1pOp,
+    SqrtOp,
+    RsqrtOp,
+    SinOp,
+    CosOp,
+    TanhOp,
+    ErfOp,
+    FloorOp,
+    CeilOp,
+    RoundOp,
+]
