@@ -84,9 +84,7 @@ class Index:
         self.lo, self.hi = lo, hi
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Index) and self.const == other.const and self.terms == other.terms
-        )
+        return isinstance(other, Index) and self.const == other.const and self.terms == other.terms
 
     def __hash__(self) -> int:
         if self._hash is None:
@@ -127,7 +125,7 @@ class Index:
         if divisor == 1:
             return self
         whole, rest = self._split(divisor)
-        if 0 <= rest.lo and rest.hi < divisor:
+        if rest.lo >= 0 and rest.hi < divisor:
             return whole
         common = gcd(divisor, *rest.terms.values())
         if common > 1:
@@ -139,7 +137,7 @@ class Index:
         if divisor == 1:
             return ZERO
         _, rest = self._split(divisor)
-        if 0 <= rest.lo and rest.hi < divisor:
+        if rest.lo >= 0 and rest.hi < divisor:
             return rest
         common = gcd(divisor, *rest.terms.values())
         if common > 1:
@@ -313,9 +311,7 @@ def is_bijection(index: Sequence[Index], shape: Sequence[int], variables: Sequen
     return stride == prod(shape)
 
 
-def invert(
-    index: Sequence[Index], shape: Sequence[int], new: Sequence[Index]
-) -> dict[Var, Index]:
+def invert(index: Sequence[Index], shape: Sequence[int], new: Sequence[Index]) -> dict[Var, Index]:
     """For a bijective `index` of old variables, each old variable in terms of `new` coordinates."""
     position = linearize(index, shape)
     flat = linearize(new, shape)

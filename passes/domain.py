@@ -1,0 +1,207 @@
+"""The domain of a kernel: the one iteration space that all its operations share.
+
+A kernel is a set of `linalg` operations evaluated point by point. Its domain has parallel
+variables and, when something in it reduces, reduced variables; every value is read at indices that
+are expressions of them. Operations are added consumers first. `add` refuses what cannot share the
+domain, so fusion asks it what may be fused, and a schedule replays it to know where things are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import TypeAlias
+
+from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.ir.affine import AffineDimExpr
+
+from stepwell.passes import structured
+from stepwell.passes.index import (
+    Index,
+    Var,
+    apply_map,
+    delinearize,
+    invert,
+    is_bijection,
+    linearize,
+    var,
+)
+from stepwell.passes.structured import Kind, kind_of, shape_of
+
+Place: TypeAlias = tuple[Index, ...]
+"""The index, in domain variables, at which a value is read or written."""
+
+
+@dataclass
+class Fold:
+    """A reduction or contraction of the kernel."""
+
+    op: GenericOp
+    place: Place
+    """Where its result is in the domain."""
+    loops: list[Index]
+    """Each of its loops in domain variables."""
+
+
+@dataclass
+class Domain:
+    """The iteration space of a kernel under construction."""
+
+    max_row: int = 65536
+    """The longest row that one workgroup both reduces and writes back."""
+    kind: Kind = Kind.MAP
+    parallel: list[Index] = field(default_factory=list[Index])
+    reduced: list[Index] = field(default_factory=list[Index])
+    members: list[Operation] = field(default_factory=list[Operation])
+    """Operations, consumers first."""
+    places: dict[SSAValue, list[Place]] = field(default_factory=dict[SSAValue, list[Place]])
+    """Every distinct index at which each value is read."""
+    outputs: dict[SSAValue, Place] = field(default_factory=dict[SSAValue, Place])
+    """The values that the kernel stores, and where in the domain each element is computed."""
+    folds: list[Fold] = field(default_factory=list[Fold])
+
+    def inputs(self) -> list[SSAValue]:
+        """Values read that no member computes."""
+        own = {result for op in self.members for result in op.results}
+        return [value for value in self.places if value not in own]
+
+    def add(self, op: Operation, *, stored: bool) -> bool:
+        """Adds an operation whose consumers in the kernel are all there; False if it cannot be.
+
+        `stored` asks for its result as an output of the kernel.
+        """
+        if not self.members:
+            return self._root(op)
+        kind = kind_of(op)
+        if kind in (Kind.VIEW, Kind.MAP):
+            return self._add_map(op, stored)
+        assert isinstance(op, GenericOp)
+        places = self.places.get(op.results[0], [])
+        if len(places) != 1:
+            return False
+        added = (
+            self._add_reduction(op, places[0])
+            if kind is Kind.REDUCTION
+            else self._add_contraction(op, places[0])
+        )
+        if added and stored:
+            self.outputs[op.results[0]] = self.folds[-1].place
+        return added
+
+    def _root(self, op: Operation) -> bool:
+        (result,) = op.results
+        kind = kind_of(op)
+        self.parallel = [var(size) for size in shape_of(result)]
+        place = tuple(self.parallel)
+        self.outputs[result] = place
+        self.places[result] = [place]
+        if kind in (Kind.VIEW, Kind.MAP):
+            self.members.append(op)
+            self._read_operands(op, place)
+            return True
+        assert isinstance(op, GenericOp)
+        self.kind = kind
+        self.reduced = [var(size) for size in _reduced_sizes(op)]
+        self._fold(op, place, self.reduced)
+        return True
+
+    def _add_map(self, op: Operation, stored: bool) -> bool:
+        (result,) = op.results
+        places = self.places.get(result, [])
+        if stored:
+            place = next((p for p in places if self._covers(p, result)), None)
+            if place is None:
+                return False
+            self.outputs[result] = place
+        self.members.append(op)
+        for place in places:
+            self._read_operands(op, place)
+        return True
+
+    def _covers(self, place: Place, value: SSAValue) -> bool:
+        """Whether the domain computes every element of `value` exactly once at `place`."""
+        shape = shape_of(value)
+        if is_bijection(place, shape, self.parallel):
+            return True
+        rows = self.kind is Kind.REDUCTION
+        return rows and is_bijection(place, shape, [*self.parallel, *self.reduced])
+
+    def _add_reduction(self, op: GenericOp, place: Place) -> bool:
+        sizes = _reduced_sizes(op)
+        shape = shape_of(op.results[0])
+        if self.kind is Kind.CONTRACTION:
+            return False
+        parallel, reduced = self.parallel, self.reduced
+        if self.kind is Kind.MAP:
+            used = {v for component in place for v in component.variables()}
+            parallel = [v for v in self.parallel if used & v.terms.keys()]
+            reduced = [v for v in self.parallel if v.terms and not used & v.terms.keys()]
+            if prod(v.hi + 1 for v in reduced) > self.max_row:
+                return False
+            if not reduced:
+                reduced = [var(size) for size in sizes]
+        if not is_bijection(place, shape, parallel):
+            return False
+        extents = [v.hi + 1 for v in reduced]
+        if prod(extents) != prod(sizes):
+            return False
+        self.kind, self.parallel, self.reduced = Kind.REDUCTION, parallel, reduced
+        loops = reduced
+        if extents != sizes:
+            loops = delinearize(linearize(reduced, extents), sizes)
+        self._fold(op, place, loops)
+        return True
+
+    def _add_contraction(self, op: GenericOp, place: Place) -> bool:
+        shape = shape_of(op.results[0])
+        if self.kind is not Kind.MAP or not is_bijection(place, shape, self.parallel):
+            return False
+        fresh = [var(size) for size in shape]
+        self._substitute(invert(place, shape, fresh))
+        self.kind, self.parallel = Kind.CONTRACTION, fresh
+        self.reduced = [var(size) for size in _reduced_sizes(op)]
+        self._fold(op, tuple(fresh), self.reduced)
+        return True
+
+    def _substitute(self, replace: dict[Var, Index]) -> None:
+        def moved(place: Place) -> Place:
+            return tuple(component.substitute(replace) for component in place)
+
+        self.places = {value: [moved(p) for p in ps] for value, ps in self.places.items()}
+        self.outputs = {value: moved(p) for value, p in self.outputs.items()}
+
+    def _fold(self, op: GenericOp, place: Place, reduced: list[Index] | Place) -> None:
+        flags = structured.reduction_flags(op)
+        loops: list[Index] = [place[0] if place else var(1)] * len(flags)
+        for expr, component in zip(structured.output_map(op).results, place, strict=True):
+            assert isinstance(expr, AffineDimExpr)
+            loops[expr.position] = component
+        remaining = iter(reduced)
+        for loop, is_reduced in enumerate(flags):
+            if is_reduced:
+                loops[loop] = next(remaining)
+        self.members.append(op)
+        self.folds.append(Fold(op, place, loops))
+        self._read(op, loops)
+
+    def _read_operands(self, op: Operation, place: Place) -> None:
+        if isinstance(op, GenericOp):
+            # A map's output map is the identity, so its loops are its result's index.
+            self._read(op, place)
+
+    def _read(self, op: GenericOp, loops: list[Index] | Place) -> None:
+        for operand, map in zip(op.inputs, structured.input_maps(op), strict=True):
+            self._note(operand, apply_map(map, loops))
+        for operand in structured.captured_tensors(op):
+            self._note(operand, tuple(var(size) for size in shape_of(operand)))
+
+    def _note(self, value: SSAValue, place: Place) -> None:
+        places = self.places.setdefault(value, [])
+        if place not in places:
+            places.append(place)
+
+
+def _reduced_sizes(op: GenericOp) -> list[int]:
+    sizes = structured.loop_sizes(op)
+    return [s for s, r in zip(sizes, structured.reduction_flags(op), strict=True) if r]

@@ -1,0 +1,56 @@
+"""The contract of an entry function: donated arguments and host scalars.
+
+An argument with attribute `stepwell.donated = r : i32` may be overwritten by result `r`. A rank-0
+argument that is not donated is a host scalar: it reaches kernels through one uniform buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ContainerType, IntegerAttr, ShapedType
+from xdsl.ir import Attribute, SSAValue
+
+DONATED = "stepwell.donated"
+NAME = "stepwell.name"
+DTYPE = "stepwell.dtype"
+
+
+def argument_attributes(function: func.FuncOp, index: int) -> Mapping[str, Attribute]:
+    """The attribute dictionary of one argument."""
+    return {} if function.arg_attrs is None else function.arg_attrs.data[index].data
+
+
+def donations(function: func.FuncOp) -> dict[int, int]:
+    """Result index of each donated argument index."""
+    found: dict[int, int] = {}
+    for index in range(len(function.args)):
+        result = argument_attributes(function, index).get(DONATED)
+        if isinstance(result, IntegerAttr):
+            found[index] = result.value.data
+    return found
+
+
+def donated_arguments(function: func.FuncOp) -> dict[SSAValue, SSAValue]:
+    """For each returned value that may overwrite an argument, that argument."""
+    returned = function.get_return_op()
+    assert returned is not None
+    return {
+        returned.operands[result]: function.args[index]
+        for index, result in donations(function).items()
+    }
+
+
+def scalar_slots(function: func.FuncOp) -> dict[SSAValue, int]:
+    """The slot of each host scalar among the arguments."""
+    donated = donations(function)
+    scalars = [
+        argument
+        for argument in function.args
+        if isinstance(argument.type, ContainerType)
+        and isinstance(argument.type, ShapedType)
+        and not argument.type.get_shape()
+        and argument.index not in donated
+    ]
+    return {argument: slot for slot, argument in enumerate(scalars)}
