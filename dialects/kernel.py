@@ -21,14 +21,24 @@ from xdsl.dialects.builtin import (
     SymbolNameConstraint,
     SymbolRefAttr,
     TensorType,
+    VectorType,
     i32,
 )
 from xdsl.dialects.utils import parse_func_op_like, print_func_op_like
-from xdsl.ir import Attribute, Block, Dialect, Operation, Region, SSAValue
+from xdsl.ir import (
+    Attribute,
+    Block,
+    Dialect,
+    Operation,
+    ParametrizedAttribute,
+    Region,
+    SSAValue,
+)
 from xdsl.irdl import (
     AnyAttr,
     IRDLOperation,
     VarConstraint,
+    irdl_attr_definition,
     irdl_op_definition,
     operand_def,
     opt_prop_def,
@@ -204,6 +214,37 @@ class LaunchOp(IRDLOperation):
             raise VerifyException("kernel.launch: on memrefs it has no results")
 
 
+@irdl_attr_definition
+class WorkgroupMemoryAttr(ParametrizedAttribute):
+    """Memory space `#kernel.workgroup`: a `memref.alloca` shared by the threads of a workgroup."""
+
+    name = "kernel.workgroup"
+
+
+@irdl_op_definition
+class FromElementsOp(IRDLOperation):
+    """The vector of the given scalars (upstream: `vector.from_elements`, which xDSL lacks)."""
+
+    name = "kernel.from_elements"
+    elements = var_operand_def()
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+    assembly_format = "$elements attr-dict `:` type($elements) `->` type($result)"
+
+    def __init__(self, *elements: SSAValue):
+        super().__init__(
+            operands=[elements], result_types=[VectorType(elements[0].type, [len(elements)])]
+        )
+
+    def verify_(self) -> None:
+        assert isinstance(self.result.type, VectorType)
+        wanted = [self.result.type.element_type] * self.result.type.get_shape()[0]
+        if wanted != [element.type for element in self.elements]:
+            raise VerifyException(
+                f"kernel.from_elements: {self.result.type} takes {len(wanted)} scalars of its type"
+            )
+
+
 _SUBGROUP_KINDS = ("add", "mul", "max", "min", "and", "or")
 
 
@@ -249,4 +290,8 @@ class SubgroupBroadcastOp(IRDLOperation):
         )
 
 
-Kernel = Dialect("kernel", [FuncOp, ReturnOp, LaunchOp, SubgroupReduceOp, SubgroupBroadcastOp])
+Kernel = Dialect(
+    "kernel",
+    [FuncOp, ReturnOp, LaunchOp, FromElementsOp, SubgroupReduceOp, SubgroupBroadcastOp],
+    [WorkgroupMemoryAttr],
+)
