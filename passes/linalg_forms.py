@@ -1,0 +1,145 @@
+"""The forms that `linalg.generic` takes at the stage `linalg`, and how they are built cheaply.
+
+Construction goes through `Operation.create`: the constructors of `linalg` cost three times as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from xdsl.dialects import linalg, tensor
+from xdsl.dialects.builtin import (
+    AffineMapAttr,
+    ArrayAttr,
+    DenseArrayBase,
+    i32,
+)
+from xdsl.dialects.linalg.attrs import IteratorTypeAttr
+from xdsl.ir import Block, Region, SSAValue
+from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
+
+from stepwell.dialects.array.base import Tensor, type_of
+from stepwell.dialects.emit import Emitter
+
+Body = Callable[[Emitter, Sequence[SSAValue]], SSAValue]
+"""Emits a body, given its arguments (the inputs, then the output), and returns what it yields."""
+
+_PARALLEL = IteratorTypeAttr.parallel()
+_REDUCTION = IteratorTypeAttr.reduction()
+
+
+@cache
+def identity(rank: int) -> AffineMapAttr:
+    """(d0, ..., dn) -> (d0, ..., dn)."""
+    return AffineMapAttr(AffineMap.identity(rank))
+
+
+def projection(rank: int, dims: Sequence[int]) -> AffineMapAttr:
+    """(d0, ..., dn) -> the dimensions `dims`, in that order."""
+    return AffineMapAttr(AffineMap(rank, 0, tuple(AffineExpr.dimension(dim) for dim in dims)))
+
+
+@cache
+def _iterators(parallel: int, reduction: int) -> ArrayAttr[IteratorTypeAttr]:
+    return ArrayAttr([_PARALLEL] * parallel + [_REDUCTION] * reduction)
+
+
+@cache
+def _segments(inputs: int, outputs: int) -> DenseArrayBase:
+    return DenseArrayBase.from_list(i32, [inputs, outputs])
+
+
+def empty(emit: Emitter, type_: Tensor) -> SSAValue:
+    """A tensor whose elements mean nothing yet."""
+    return emit(tensor.EmptyOp.create(result_types=[type_]))
+
+
+def fill(emit: Emitter, value: float, type_: Tensor) -> SSAValue:
+    """A tensor of equal elements; unlike a splat constant it takes no memory while compiling."""
+    element = type_.element_type
+    scalar = emit.constant(value, element)
+    block = Block(arg_types=(element, element))
+    block.add_op(linalg.YieldOp(block.args[0]))
+    return emit(
+        linalg.FillOp.create(
+            operands=[scalar, empty(emit, type_)],
+            result_types=[type_],
+            properties={"operandSegmentSizes": _segments(1, 1)},
+            regions=[Region(block)],
+        )
+    )
+
+
+def generic(
+    emit: Emitter,
+    inputs: Sequence[SSAValue],
+    output: SSAValue,
+    maps: Sequence[AffineMapAttr],
+    reductions: int,
+    body: Body,
+) -> SSAValue:
+    """A `linalg.generic` with one result, whose last `reductions` loops are reductions."""
+    operands = [*inputs, output]
+    block = Block(arg_types=[type_of(operand).element_type for operand in operands])
+    inner = Emitter(block, location=emit.location)
+    result = body(inner, block.args)
+    inner.insert(linalg.YieldOp(result))
+    return emit(
+        linalg.GenericOp.create(
+            operands=operands,
+            result_types=[output.type],
+            properties={
+                "indexing_maps": ArrayAttr(maps),
+                "iterator_types": _iterators(maps[0].data.num_dims - reductions, reductions),
+                "operandSegmentSizes": _segments(len(inputs), 1),
+            },
+            regions=[Region(block)],
+        )
+    )
+
+
+def map_form(emit: Emitter, inputs: Sequence[SSAValue], type_: Tensor, body: Body) -> SSAValue:
+    """result[i] = body(inputs[i]...)."""
+    maps = [identity(type_.get_num_dims())] * (len(inputs) + 1)
+    return generic(emit, inputs, empty(emit, type_), maps, 0, body)
+
+
+def indices(emit: Emitter, rank: int) -> list[SSAValue]:
+    """The loop indices inside a body."""
+    return [emit(linalg.IndexOp(dim)) for dim in range(rank)]
+
+
+def view_form(emit: Emitter, operand: SSAValue, source: AffineMap, type_: Tensor) -> SSAValue:
+    """result[i] = operand[source(i)]."""
+    maps = [AffineMapAttr(_within(source, type_of(operand), type_)), identity(source.num_dims)]
+    return generic(emit, [operand], empty(emit, type_), maps, 0, lambda _, arguments: arguments[0])
+
+
+def _within(source: AffineMap, operand: Tensor, result: Tensor) -> AffineMap:
+    """`source`, where a loop that runs over part of a dimension only is written `d mod size`.
+
+    A bare `d` claims the whole dimension: `linalg.generic` verifies that the sizes agree.
+    """
+    extents = result.get_shape()
+    exprs = [
+        expr % size if isinstance(expr, AffineDimExpr) and extents[expr.position] != size else expr
+        for expr, size in zip(source.results, operand.get_shape(), strict=True)
+    ]
+    return AffineMap(source.num_dims, 0, tuple(exprs))
+
+
+def reduction_form(
+    emit: Emitter,
+    inputs: Sequence[SSAValue],
+    maps: Sequence[AffineMapAttr],
+    reductions: int,
+    identity_value: float,
+    type_: Tensor,
+    body: Body,
+) -> SSAValue:
+    """result[p] = combine over r of f(inputs[maps(p, r)]...), beginning with the identity."""
+    start = fill(emit, identity_value, type_)
+    rank = type_.get_num_dims()
+    output = projection(rank + reductions, range(rank))
+    return generic(emit, inputs, start, [*maps, output], reductions, body)
