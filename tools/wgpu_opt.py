@@ -9,11 +9,10 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from xdsl.context import Context
-from xdsl.universe import Universe
+from xdsl.universe import XDSL_UNIVERSE, Universe
 from xdsl.utils.arg_spec import parse_spec
 from xdsl.utils.exceptions import ArgSpecParseError
 from xdsl.utils.target import Target
@@ -37,6 +36,7 @@ from stepwell.tools.driver.source import Source, read_source, render
 from stepwell.tools.driver.stages import stage_nodes
 from stepwell.tools.driver.suggest import did_you_mean
 from stepwell.tools.driver.timing import Timer
+from stepwell.tools.universe import STEPWELL
 
 _REPRODUCIBLE = ("pass_pipeline", "passes", "to", "target", "verify_each")
 """What a reproducer's configuration may set; the rest stays in the hands of who runs it."""
@@ -57,10 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    universe = Universe.get_multiverse()
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
+    universe = _universe()
     if args.version:
+        from importlib.metadata import version
+
         print(f"wgpu-opt {version('stepwell')} on xDSL {version('xdsl')}")
         return 0
     if args.list_passes:
@@ -88,6 +90,15 @@ def _run(argv: Sequence[str]) -> int:
     return int(failed)
 
 
+def _universe() -> Universe:
+    """xDSL's dialects, passes and formats and ours; other plug-ins are xdsl-opt's business."""
+    return Universe(
+        all_dialects=XDSL_UNIVERSE.all_dialects | STEPWELL.all_dialects,
+        all_passes=XDSL_UNIVERSE.all_passes | STEPWELL.all_passes,
+        all_targets=XDSL_UNIVERSE.all_targets | STEPWELL.all_targets,
+    )
+
+
 def _process(source: Source, session: Session, args: Namespace) -> bool:
     """Runs every part of the input and writes the output; whether anything failed."""
     outputs: list[str] = []
@@ -104,7 +115,7 @@ def _process(source: Source, session: Session, args: Namespace) -> bool:
             produced = check_expected(part, produced)
             _report(produced, [part], args, None)
         failed = failed or bool(produced)
-    if not args.verify_diagnostics and (outputs or not failed):
+    if outputs:
         _write(args.output, "// -----\n".join(outputs), failed)
     return failed
 

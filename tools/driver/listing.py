@@ -19,7 +19,8 @@ def _summary(name: str, passes: PassTable) -> str:
         cls = load_pass(name, passes)
     except ImportError as error:  # xDSL's extras: some passes need more than xDSL itself installs.
         return f"(not available: {error})"
-    return (cls.__doc__ or "").strip().partition("\n")[0] if "__doc__" in vars(cls) else ""
+    text = (cls.__doc__ or "").strip().partition("\n")[0]
+    return "" if text.startswith(f"{cls.__name__}(") else text  # What `dataclass` makes up.
 
 
 def show_dialects(names: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ from xdsl.parser.attribute_parser import AttrParser
 from xdsl.parser.generic_parser import ParserState
 from xdsl.utils.exceptions import ParseError
 from xdsl.utils.lexer import Input, Span
-from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken
+from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind
 
 from stepwell.tools.driver.diagnostics import DiagnosticError, Location
 from stepwell.tools.driver.source import Source
@@ -35,6 +35,9 @@ MAX_CONSTANT_ELEMENTS = 1 << 24
 
 MAX_INTEGER_WIDTH = 1 << 24
 """MLIR's own bound; a wider integer's range alone would fill the memory."""
+
+
+_NOT_A_SPLAT = (MLIRTokenKind.L_SQUARE, MLIRTokenKind.GREATER, MLIRTokenKind.STRING_LIT)
 
 
 class BoundedLexer(MLIRLexer):
@@ -74,19 +77,26 @@ class LocatingParser(Parser):
         self.origins: dict[Operation, Location] = {}
         self._file = StringAttr(source.name)
         self._constant_elements = 0
+        self._open_operations: list[int] = []
 
     def parse_operation(self) -> Operation:
-        position = self.pos
         op = super().parse_operation()
-        place = self.source.locate(position)
+        place = self.source.locate(self._open_operations.pop())
         if isinstance(op.location, UnknownLoc):
             op.location = FileLineColLoc(self._file, IntAttr(place.line), IntAttr(place.column))
         else:
             self.origins[op] = place
         return op
 
+    def _parse_op_result_list(self) -> list[tuple[Span, int]]:
+        results = super()._parse_op_result_list()
+        self._open_operations.append(self.pos)  # What follows the results is the operation's name.
+        return results
+
     def parse_module(self, allow_implicit_module: bool = True) -> ModuleOp:
-        module = super().parse_module(allow_implicit_module)
+        """The module; as in MLIR, a text without operations is an empty one."""
+        empty = self._current_token.kind is MLIRTokenKind.EOF
+        module = ModuleOp([]) if empty else super().parse_module(allow_implicit_module)
         if isinstance(module.location, UnknownLoc):
             first = IntAttr(self.source.first_line)
             module.location = FileLineColLoc(self._file, first, IntAttr(1))
@@ -113,9 +123,21 @@ class LocatingParser(Parser):
     def parse_dense_int_or_fp_elements_attr(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, type: ShapedType | None
     ) -> DenseIntOrFPElementsAttr:
+        """xDSL's rule, but one value for all elements is packed once."""
         if type is not None:
             self._charge(type)
-        return super().parse_dense_int_or_fp_elements_attr(type)  # pyright: ignore[reportArgumentType]
+        start = self.pos
+        self.parse_punctuation("<", " in dense attribute")
+        if self._current_token.kind in _NOT_A_SPLAT:
+            self._resume_from(start)
+            return super().parse_dense_int_or_fp_elements_attr(type)  # pyright: ignore[reportArgumentType]
+        element = self._parse_tensor_literal_element()
+        self.parse_punctuation(">", " in dense attribute")
+        if type is None:
+            self.parse_punctuation(":", " in dense attribute")
+            type = self._parse_dense_literal_type()
+        value = element.to_type(self, type.element_type)  # pyright: ignore
+        return DenseIntOrFPElementsAttr.from_list(type, [value])  # pyright: ignore
 
     def _charge(self, type: ShapedType) -> None:
         shape = type.get_shape()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from stepwell.dialects.errors import StepwellError
+from stepwell.passes.target import TARGETS, Target, target_named
 from stepwell.tools.driver.diagnostics import UsageError
 from stepwell.tools.driver.pipelines import PassNode, StageNode
 from stepwell.tools.driver.suggest import did_you_mean
@@ -28,12 +30,10 @@ def stage_nodes(to: str, target: str | None) -> tuple[StageNode, ...]:
     )
 
 
-def _target(name: str | None):  # pyright: ignore[reportUnknownParameterType]
-    from stepwell.passes import target
-
+def _target(name: str | None) -> Target:
     if name is None:
-        return target.DEFAULT
-    if name not in target.TARGETS:
-        close = did_you_mean(name, target.TARGETS) or f"; there are {', '.join(target.TARGETS)}"
-        raise UsageError(f"unknown target '{name}'{close}")
-    return target.TARGETS[name]
+        return TARGETS[0]
+    try:
+        return target_named(name)
+    except StepwellError as error:
+        raise UsageError(str(error)) from None

@@ -1,0 +1,22 @@
+// RUN: wgpu-opt %s --pass-pipeline='builtin.module(func.func(canonicalize,cse),dce)' --mlir-timing 2>&1 | filecheck %s
+
+// CHECK:       ... Execution time report ...
+// CHECK:       Total Execution Time: {{[0-9.]+}} seconds
+// CHECK:       ----Wall Time----  ----Name----
+// CHECK-NEXT:  {{[0-9.]+ \( *[0-9.]+%\)}}  Parser
+// CHECK-NEXT:  (verify)
+// CHECK-NEXT:  {{[0-9.]+ \( *[0-9.]+%\)}}  'func.func' Pipeline
+// CHECK-NEXT:  {{ \( *[0-9.]+%\)}}    canonicalize
+// CHECK-NEXT:  {{ \( *[0-9.]+%\)}}      (verify)
+// CHECK-NEXT:  {{ \( *[0-9.]+%\)}}    cse
+// CHECK-NEXT:  {{ \( *[0-9.]+%\)}}      (verify)
+// CHECK-NEXT:  {{ \( *[0-9.]+%\)}}  dce
+// CHECK:       Rest
+// CHECK-NEXT:  (100.0%)  Total
+
+func.func @f() {
+  func.return
+}
+func.func @g() {
+  func.return
+}
