@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 from xdsl.context import Context
 from xdsl.dialects import arith, func
@@ -152,12 +153,15 @@ def _constant(op: ConstantOp, emit: Emitter, operands: Values) -> SSAValue:
     result = _result(op)
     if 0 in result.get_shape():
         return fill(emit, 0, result)
-    if op.value.is_splat():
-        return fill(emit, op.value.get_values()[0], result)
-    return emit(arith.ConstantOp(DenseIntOrFPElementsAttr(result, op.value.data)))
+    value = cast("DenseIntOrFPElementsAttr[Any]", op.value)
+    if value.is_splat():
+        return fill(emit, value.get_values()[0], result)
+    return emit(arith.ConstantOp(DenseIntOrFPElementsAttr(cast(Any, result), value.data)))
 
 
-_FORMS: dict[type[ArrayOp], Callable[[Any, Emitter, Values], SSAValue]] = {
+Form = Callable[[Any, Emitter, Values], SSAValue]
+
+_FORMS: dict[type[ArrayOp], Form] = {
     ElementwiseOp: _elementwise,
     ViewOp: _view,
     IndexedOp: _indexed,
@@ -168,12 +172,17 @@ _FORMS: dict[type[ArrayOp], Callable[[Any, Emitter, Values], SSAValue]] = {
 }
 
 
+@cache
+def _form(type_: type[Operation]) -> Form | None:
+    """How operations of that class are written in linalg."""
+    return next((form for base, form in _FORMS.items() if issubclass(type_, base)), None)
+
+
 def _lower(op: Operation, values: dict[SSAValue, SSAValue], block: Block) -> None:
     """Appends the low form of `op` to `block` and records the values of its results."""
     emit = Emitter(block, location=op.location)
     operands = [values[operand] for operand in op.operands]
-    form = next((form for base, form in _FORMS.items() if isinstance(op, base)), None)
-    if form is not None:
+    if form := _form(type(op)):
         results: Values = [form(op, emit, operands)]
     elif op.name.startswith("array."):
         raise UnsupportedError(
@@ -204,17 +213,13 @@ def _dtype_attributes(
     if all(type_ == _low(type_) for type_ in types):
         return attributes
     old = attributes.data if attributes is not None else [DictionaryAttr({})] * len(types)
+    unsigned = {"stepwell.dtype": StringAttr("u32")}
     return ArrayAttr(
         [
-            entry
-            if type_ == _low(type_)
-            else DictionaryAttr({**entry.data, "stepwell.dtype": _U32})
+            DictionaryAttr({**entry.data, **({} if type_ == _low(type_) else unsigned)})
             for type_, entry in zip(types, old, strict=True)
         ]
     )
-
-
-_U32 = StringAttr("u32")
 
 
 def _convert(function: func.FuncOp) -> None:

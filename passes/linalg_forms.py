@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from xdsl.dialects import linalg, tensor
+from xdsl.dialects import tensor
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     ArrayAttr,
@@ -16,6 +16,7 @@ from xdsl.dialects.builtin import (
     i32,
 )
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
+from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp, YieldOp
 from xdsl.ir import Block, Region, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 
@@ -60,9 +61,9 @@ def fill(emit: Emitter, value: float, type_: Tensor) -> SSAValue:
     element = type_.element_type
     scalar = emit.constant(value, element)
     block = Block(arg_types=(element, element))
-    block.add_op(linalg.YieldOp(block.args[0]))
+    block.add_op(YieldOp.create(operands=[block.args[0]]))
     return emit(
-        linalg.FillOp.create(
+        FillOp.create(
             operands=[scalar, empty(emit, type_)],
             result_types=[type_],
             properties={"operandSegmentSizes": _segments(1, 1)},
@@ -84,9 +85,9 @@ def generic(
     block = Block(arg_types=[type_of(operand).element_type for operand in operands])
     inner = Emitter(block, location=emit.location)
     result = body(inner, block.args)
-    inner.insert(linalg.YieldOp(result))
+    inner.insert(YieldOp.create(operands=[result]))
     return emit(
-        linalg.GenericOp.create(
+        GenericOp.create(
             operands=operands,
             result_types=[output.type],
             properties={
@@ -107,7 +108,7 @@ def map_form(emit: Emitter, inputs: Sequence[SSAValue], type_: Tensor, body: Bod
 
 def indices(emit: Emitter, rank: int) -> list[SSAValue]:
     """The loop indices inside a body."""
-    return [emit(linalg.IndexOp(dim)) for dim in range(rank)]
+    return [emit(IndexOp(dim)) for dim in range(rank)]
 
 
 def view_form(emit: Emitter, operand: SSAValue, source: AffineMap, type_: Tensor) -> SSAValue:

@@ -3,9 +3,11 @@
 from xdsl.ir import Dialect
 
 from stepwell.dialects.array import (
+    composite,
     contraction,
     differentiation,
     elementwise,
+    indexing,
     logic,
     random,
     reduction,
@@ -19,8 +21,10 @@ Array = Dialect(
         *logic.OPERATIONS,
         *shape.OPERATIONS,
         *reduction.OPERATIONS,
+        *indexing.OPERATIONS,
         *contraction.OPERATIONS,
         *random.OPERATIONS,
+        *composite.OPERATIONS,
         *differentiation.OPERATIONS,
     ],
 )

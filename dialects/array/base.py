@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import (
     AnyTensorTypeConstr,
-    Attribute,
     DenseArrayBase,
     Float16Type,
     Float32Type,
@@ -28,7 +27,7 @@ from xdsl.dialects.builtin import (
     i32,
     i64,
 )
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineMap
 from xdsl.irdl import IRDLOperation, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
@@ -283,7 +282,7 @@ class ViewOp(UnaryOp, ABC):
 
 
 class IndexedOp(ArrayOp, ABC):
-    """result[i] = point(i, operands): reads its operands anywhere, so no affine map describes it."""
+    """result[i] = point(i, operands): reads its operands anywhere, which no affine map can say."""
 
     @abstractmethod
     def point(

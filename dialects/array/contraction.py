@@ -9,13 +9,12 @@ from typing import ClassVar, cast
 import numpy as np
 from xdsl.dialects.builtin import (
     AnyTensorTypeConstr,
-    Attribute,
     DenseArrayBase,
     IntegerType,
     LocationAttr,
     i64,
 )
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from stepwell.dialects.array.base import (

@@ -185,7 +185,7 @@ class DivideOp(BinaryElementwiseOp):
         return share, emit(NegativeOp(emit(MultiplyOp(share, self.result))))
 
 
-def _remainder(lhs: NumPyArray, rhs: NumPyArray) -> NumPyArray:
+def _remainder(lhs: Any, rhs: Any) -> NumPyArray:
     if np.issubdtype(lhs.dtype, np.floating):
         return np.asarray(lhs - np.floor(lhs / rhs) * rhs)
     return np.asarray(np.remainder(lhs, _numpy_divisor(lhs, rhs)))
@@ -431,7 +431,7 @@ class SqrtOp(FunctionOp):
         return (emit(DivideOp(*cotangents, doubled)),)
 
 
-def _rsqrt(x: NumPyArray) -> NumPyArray:
+def _rsqrt(x: Any) -> NumPyArray:
     return np.asarray(1 / np.sqrt(x), dtype=x.dtype)
 
 

@@ -11,13 +11,11 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
     AnyFloat,
     AnyTensorTypeConstr,
-    Attribute,
     LocationAttr,
-    TypeAttribute,
     f32,
     i1,
 )
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue, TypeAttribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from stepwell.dialects.array.base import (
@@ -37,6 +35,7 @@ from stepwell.dialects.array.build import zeros_like
 from stepwell.dialects.array.elementwise import (
     INTEGERS,
     BinaryElementwiseOp,
+    Make,
     UnaryElementwiseOp,
     constant,
 )
@@ -69,11 +68,12 @@ class ComparisonOp(DiscreteOp, ABC):
         return i1
 
     def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        lhs, rhs = operands
         floating, signed, unsigned = self.PREDICATES
-        if isinstance(operands[0].type, AnyFloat):
-            return emit(arith.CmpfOp(*operands, floating))
+        if isinstance(lhs.type, AnyFloat):
+            return emit(arith.CmpfOp(lhs, rhs, floating))
         predicate = unsigned if is_unsigned(element_of(self.lhs)) else signed
-        return emit(arith.CmpiOp(*operands, predicate))
+        return emit(arith.CmpiOp(lhs, rhs, predicate))
 
 
 @irdl_op_definition
@@ -141,7 +141,6 @@ class WhereOp(ElementwiseOp):
     on_true = operand_def(AnyTensorTypeConstr)
     on_false = operand_def(AnyTensorTypeConstr)
     result = result_def(AnyTensorTypeConstr)
-    ACCEPTS: ClassVar = ANY
 
     assembly_format = (
         "$condition `,` $on_true `,` $on_false attr-dict `:` functional-type(operands, results)"
@@ -152,7 +151,9 @@ class WhereOp(ElementwiseOp):
         if not is_bool(operands[0].element_type):
             dtype = dtype_name(operands[0].element_type)
             raise DTypeError(f"{cls.name}: the condition is {dtype}, not bool")
-        super().check_dtypes(operands[1:])
+        on_true, on_false = (dtype_name(operand.element_type) for operand in operands[1:])
+        if on_true != on_false:
+            raise DTypeError(f"{cls.name}: on_true is {on_true}, on_false is {on_false}; cast one")
 
     @classmethod
     def result_element(
@@ -265,7 +266,7 @@ class ShiftOp(IntegerOp, ABC):
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
         value, amount = arrays
-        return super().evaluate(value, amount & np.asarray(31, amount.dtype))
+        return super().evaluate(value, np.bitwise_and(amount, np.asarray(31, amount.dtype)))
 
     def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
         value, amount = operands
@@ -304,9 +305,7 @@ class ConversionOp(ElementwiseOp, UnaryOp, ABC):
 
     assembly_format = "$operand `to` $element attr-dict `:` functional-type(operands, results)"
 
-    def __init__(
-        self, operand: SSAValue, element: Attribute, location: LocationAttr | None = None
-    ):
+    def __init__(self, operand: SSAValue, element: Attribute, location: LocationAttr | None = None):
         super().__init__(operand, element=element, location=location)
 
     @classmethod
@@ -355,26 +354,30 @@ class CastOp(ConversionOp):
             if is_float(source):
                 return emit(arith.CmpfOp(x, zero, "une"))
             return emit(arith.CmpiOp(x, zero, "ne"))
+
+        def convert(make: Make) -> SSAValue:
+            return emit(make(x, low))
+
         if not is_float(source):
             if not is_float(target):
-                return emit(arith.ExtUIOp(x, low))
+                return convert(arith.ExtUIOp)
             unsigned = is_unsigned(source) or is_bool(source)
-            return emit((arith.UIToFPOp if unsigned else arith.SIToFPOp)(x, low))
+            return convert(arith.UIToFPOp if unsigned else arith.SIToFPOp)
         if is_float(target):
-            return emit((arith.ExtFOp if target == f32 else arith.TruncFOp)(x, low))
+            return convert(arith.ExtFOp if target == f32 else arith.TruncFOp)
         if x.type != f32:
             x = emit(arith.ExtFOp(x, f32))
         unsigned = is_unsigned(target)
         least, most = (0, _LAST_UNSIGNED) if unsigned else (-(2.0**31), _LAST_SIGNED)
         x = emit(arith.MaximumfOp(x, constant(emit, least, x)))
         x = emit(arith.MinimumfOp(x, constant(emit, most, x)))
-        return emit((arith.FPToUIOp if unsigned else arith.FPToSIOp)(x, low))
+        return convert(arith.FPToUIOp if unsigned else arith.FPToSIOp)
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         source = element_of(self.operand)
         if not is_float(source) or not is_float(self.element):
             return (None,)
-        return (emit(CastOp(*cotangents, source)),)
+        return (emit(CastOp(cotangents[0], source)),)
 
 
 @irdl_op_definition

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
     AnyTensorTypeConstr,
-    Attribute,
     DenseArrayBase,
     IntegerType,
     LocationAttr,
     f32,
     i64,
 )
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from stepwell.dialects.array.base import (
@@ -78,9 +77,7 @@ class ThreefryOp(ElementwiseOp):
     result = result_def(AnyTensorTypeConstr)
     ACCEPTS: ClassVar = "u32"
 
-    assembly_format = (
-        "$k0 `,` $k1 `,` $c0 `,` $c1 attr-dict `:` functional-type(operands, results)"
-    )
+    assembly_format = "$k0 `,` $k1 `,` $c0 `,` $c1 attr-dict `:` functional-type(operands, results)"
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
         k0, k1, c0, c1 = (array.astype(np.uint32) for array in arrays)
@@ -190,7 +187,7 @@ class RandomUniformOp(RandomOp):
         return (_unit(_bits(arrays[0], shape_of(self.result))),)
 
     def decompose(self, emit: Emitter, *operands: SSAValue) -> Sequence[SSAValue]:
-        bits = emit(RandomBitsOp(*operands, shape_of(self.result)))
+        bits = emit(RandomBitsOp(operands[0], shape_of(self.result)))
         mantissa = emit(RightShiftOp(bits, full_like(emit, 9, bits)))
         word = emit(BitwiseOrOp(mantissa, full_like(emit, 0x3F800000, bits)))
         number = emit(BitcastOp(word, f32))
@@ -213,7 +210,7 @@ class RandomNormalOp(RandomOp):
 
     def decompose(self, emit: Emitter, *operands: SSAValue) -> Sequence[SSAValue]:
         shape = shape_of(self.result)
-        both = emit(RandomUniformOp(*operands, (2, *shape)))
+        both = emit(RandomUniformOp(operands[0], (2, *shape)))
 
         def half(index: int) -> SSAValue:
             starts = [index] + [0] * len(shape)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import AnyFloat, Attribute, IntegerType, LocationAttr, f32, i32
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import AnyFloat, IntegerType, LocationAttr, f32, i32
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import irdl_op_definition
 
 from stepwell.dialects.array.base import (
@@ -76,7 +76,7 @@ class SumOp(FoldOp):
         return 0
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
-        return (unreduce(emit, *cotangents, shape_of(self.operand), self.reduced()),)
+        return (unreduce(emit, cotangents[0], shape_of(self.operand), self.reduced()),)
 
 
 @irdl_op_definition
@@ -220,7 +220,7 @@ class MeanOp(AxesOp, CompositeOp):
     HAS_IDENTITY: ClassVar = False
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
-        (x,) = arrays
+        x: Any = arrays[0]
         return (np.asarray(np.mean(x, axis=self.reduced())).astype(x.dtype),)
 
     def decompose(self, emit: Emitter, *operands: SSAValue) -> Sequence[SSAValue]:
