@@ -8,16 +8,15 @@ from typing import Any
 from stepwell.backends.reference.errors import failure
 from stepwell.backends.reference.machine import Frame, Handlers
 from stepwell.dialects.array.base import ArrayOp
-from stepwell.dialects.errors import StepwellError
+from stepwell.dialects.array.differentiation import ValueAndGradOp
 
 
 def _evaluate(frame: Frame, op: ArrayOp, operands: list[Any]) -> Sequence[Any]:
-    try:
-        return op.evaluate(*operands)
-    except StepwellError:
-        raise
-    except NotImplementedError as error:
-        raise failure(op, f"has no value yet: run differentiate first ({error})") from error
+    return op.evaluate(*operands)
 
 
-HANDLERS: Handlers = {ArrayOp: _evaluate}
+def _request(frame: Frame, op: ValueAndGradOp, operands: list[Any]) -> Sequence[Any]:
+    raise failure(op, "a gradient request has no value: run differentiate first")
+
+
+HANDLERS: Handlers = {ArrayOp: _evaluate, ValueAndGradOp: _request}

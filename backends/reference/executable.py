@@ -18,13 +18,13 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute
 
-from stepwell.backends.reference import array, host
+from stepwell.backends.reference import array, host, linalg
 from stepwell.backends.reference.errors import ExecutionError
 from stepwell.backends.reference.machine import Frame, Handlers, Machine
 from stepwell.backends.reference.memory import Array, Buffer, value_dtype
 from stepwell.dialects.errors import DTypeError, ShapeError, where
 
-_HANDLERS: Handlers = {**array.HANDLERS, **host.HANDLERS}
+_HANDLERS: Handlers = {**array.HANDLERS, **linalg.HANDLERS, **host.HANDLERS}
 
 DTYPE = "stepwell.dtype"
 """Argument and result attribute: the caller's dtype where the IR's type does not say it ("u32")."""
@@ -74,11 +74,10 @@ class ReferenceExecutable:
         dtype = self._input_dtypes[index]
         array = np.asarray(argument)
         assert isinstance(expected, TensorType | MemRefType)
-        place = f"{where(self.function.location)}argument {index}"
+        name = f"@{self.function.sym_name.data}"
+        place = f"{where(self.function.location)}argument {index} of {name}"
         if array.dtype != dtype:
-            raise DTypeError(
-                f"{place} is {array.dtype}, @{self.function.sym_name.data} takes {dtype} ({expected})"
-            )
+            raise DTypeError(f"{place} is {array.dtype}, it takes {dtype} ({expected})")
         if array.shape != expected.get_shape():
             raise ShapeError(
                 f"{place} has shape {list(array.shape)}, not {list(expected.get_shape())}"
@@ -120,5 +119,6 @@ def _dtype(name: Attribute | None, type: Attribute) -> np.dtype[Any]:
 
 
 def _leave(value: Any, dtype: np.dtype[Any]) -> Array:
-    array = value.values() if isinstance(value, Buffer) else np.asarray(value)
+    # A broadcast value is a read-only view: the caller gets an array of its own.
+    array = value.values() if isinstance(value, Buffer) else np.array(value, order="C")
     return array.view(dtype)

@@ -10,6 +10,7 @@ from xdsl.ir import Operation
 
 from stepwell.backends.reference.errors import failure
 from stepwell.backends.reference.machine import Frame, Handlers
+from stepwell.backends.reference.scalar_ops import SCALAR_OPS, scalar_function
 
 
 def symbol(frame: Frame, op: Operation, name: str) -> Any:
@@ -25,4 +26,8 @@ def _call(frame: Frame, op: func.CallOp, operands: list[Any]) -> Sequence[Any]:
     return Frame(frame.machine).run(callee.body.block, operands)
 
 
-HANDLERS: Handlers = {func.CallOp: _call}
+def _scalar(frame: Frame, op: Operation, operands: list[Any]) -> Sequence[Any]:
+    return (scalar_function(op)(*operands),)
+
+
+HANDLERS: Handlers = {func.CallOp: _call} | dict.fromkeys(SCALAR_OPS, _scalar)
