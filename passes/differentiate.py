@@ -60,10 +60,13 @@ def _expand(request: ValueAndGradOp) -> None:
     """Puts the request's body, extended by its gradients, in the place of the request."""
     request.check()
     body, terminator = request.body.block, request.terminator
+    wanted = [body.args[position] for position in request.requested]
+    # This decomposes composites, the one that computes the loss perhaps.
+    active, steps = _active(body, wanted)
     last_forward = terminator.prev_op
     # The gradients are built while the block arguments still stand for the inputs: afterwards
     # an input and the same value captured from outside could not be told apart.
-    results = [*terminator.values, *_gradients(request)]
+    results = [*terminator.values, *_gradients(request, wanted, active, steps)]
     outside = dict[SSAValue, SSAValue](zip(body.args, request.inputs, strict=True))
     Rewriter.erase_op(terminator)
     for old, new in zip(request.outputs, results, strict=True):
@@ -73,12 +76,15 @@ def _expand(request: ValueAndGradOp) -> None:
     Rewriter.erase_op(request)
 
 
-def _gradients(request: ValueAndGradOp) -> list[SSAValue]:
-    """The gradients that `request` asks for, computed at the end of its body."""
+def _gradients(
+    request: ValueAndGradOp,
+    wanted: Sequence[SSAValue],
+    active: set[SSAValue],
+    steps: Sequence[ArrayOp],
+) -> list[SSAValue]:
+    """The gradients with respect to `wanted`, computed at the end of the request's body."""
     body, terminator = request.body.block, request.terminator
-    wanted = [body.args[position] for position in request.requested]
     loss = terminator.values[0]
-    active, steps = _active(body, wanted)
     cotangents: dict[SSAValue, SSAValue] = {}
 
     def emitter(location: LocationAttr) -> Emitter:

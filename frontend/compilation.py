@@ -1,0 +1,135 @@
+"""From a Python function to an executable: trace it, lower it, keep what runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from stepwell.backends.compiler import compile_text, lowered_text, reference_runner
+from stepwell.backends.device import ReferenceDevice, open_device
+from stepwell.backends.program import Program
+from stepwell.frontend.array import Array
+from stepwell.frontend.building import lift
+from stepwell.frontend.executable import Executable, Runner, Signature, Spec
+from stepwell.frontend.tracing import Trace, Traced, Tracer, located, tracing
+from stepwell.frontend.tree import Structure, flatten, paths
+
+
+@dataclass(frozen=True)
+class TracedCall:
+    """A traced function with the interface of its calls."""
+
+    traced: Traced
+    signature: Signature
+
+
+def trace_call(
+    function: Callable[[list[Array]], Any],
+    specs: Sequence[Spec],
+    names: Sequence[str],
+    arguments: Structure | None = None,
+    donated: Container[int] = (),
+) -> TracedCall:
+    """Records `function` of a flat list of arguments. It may return any tree of arrays."""
+    trace = Trace()
+    inputs: list[Array] = [
+        trace.argument(s.shape, s.dtype, name, s.weak)
+        for s, name in zip(specs, names, strict=True)
+    ]
+    with tracing(trace):
+        leaves, results = flatten(function(inputs))
+        result_names = paths(results)
+        with located(trace):
+            tracers = [_result(leaf, name) for leaf, name in zip(leaves, result_names, strict=True)]
+    given = [i for i in range(len(specs)) if i in donated]
+    pairs = _reuse(given, inputs, names, tracers, result_names)
+    traced = trace.finish(tracers, result_names, pairs)
+    inputs_ = tuple(zip(names, specs, strict=True))
+    return TracedCall(traced, Signature(inputs_, arguments, results, frozenset(given)))
+
+
+def _result(leaf: Any, name: str) -> Tracer:
+    if isinstance(leaf, Array | bool | int | float) or hasattr(leaf, "__array__"):
+        return lift(leaf)
+    raise TypeError(
+        f"the function returns a {type(leaf).__name__} at {name or 'its result'}: "
+        "compiled functions return arrays, in dicts, lists, tuples and dataclasses"
+    )
+
+
+def _reuse(
+    donated: Sequence[int],
+    inputs: Sequence[Array],
+    names: Sequence[str],
+    results: Sequence[Tracer],
+    result_names: Sequence[str],
+) -> dict[int, int]:
+    """The result that may take each donated argument's memory: of its type, best of its name."""
+    free = list(range(len(results)))
+    pairs: dict[int, int] = {}
+    for same_name in (True, False):
+        for position in donated:
+            argument = inputs[position]
+            leaf = names[position].partition(".")[2]
+            found = next(
+                (
+                    r
+                    for r in free
+                    if position not in pairs
+                    and results[r].shape == argument.shape
+                    and results[r].dtype is argument.dtype
+                    and (not same_name or _ends_with(result_names[r], leaf))
+                ),
+                None,
+            )
+            if found is not None:
+                pairs[position] = found
+                free.remove(found)
+    return pairs
+
+
+def _ends_with(path: str, leaf: str) -> bool:
+    return path == leaf or not leaf or path.endswith("." + leaf)
+
+
+@dataclass
+class CompiledCode:
+    """`@main` as text at stage `array`, and what it becomes for a target."""
+
+    text: str
+    traced: Traced
+    target: str
+
+    @cached_property
+    def program(self) -> Program:
+        return compile_text(self.text, self.target, self.traced.module)
+
+    def ir(self, stage: str) -> str:
+        return self.text if stage == "array" else lowered_text(self.text, stage, self.target)
+
+    def runner(self, device: Any) -> Runner:
+        if isinstance(device, ReferenceDevice):
+            return reference_runner(self.traced.module)
+        from stepwell.backends.wgpu.executor import Executor
+
+        return Executor(self.program, device)
+
+
+def build(
+    call: TracedCall, device: str | None = None, target: str | None = None
+) -> Executable:
+    """The executable of a traced function, compiled when it is first needed."""
+    if target is None:
+        target = target_of(open_device(device))
+    code = CompiledCode(str(call.traced.module), call.traced, target)
+    traced = call.traced
+    return Executable(code, call.signature, traced.captured, device, traced.guards)
+
+
+def target_of(device: Any) -> str:
+    """The compiler's target for an open device."""
+    if isinstance(device, ReferenceDevice):
+        return "software"
+    return "software" if device.description.is_software else "desktop"

@@ -1,0 +1,379 @@
+"""Elementwise operations. Operands broadcast and are promoted to one dtype (see `dtypes`)."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from stepwell.dialects.array import elementwise as e
+from stepwell.dialects.array import logic
+from stepwell.dialects.array.base import DTYPES, ElementwiseOp
+from stepwell.dialects.errors import DTypeError
+from stepwell.frontend.array import Array, ArrayLike, Shape
+from stepwell.frontend.building import broadcast_shapes, cast_to, emit, lift, promote, shape_of
+from stepwell.frontend.building import type_and_weakness as kind
+from stepwell.frontend.dispatch import operation
+from stepwell.frontend.dtypes import DTypeLike, as_dtype, bool_, float32, int32, result_type
+from stepwell.frontend.tracing import Tracer
+
+Op = TypeVar("Op", bound=ElementwiseOp)
+
+
+def _emit(op: type[ElementwiseOp], *operands: ArrayLike, floating: bool = False) -> Tracer:
+    tracers, weak = promote(op.name, *operands, floating=floating)
+    return emit(op(*[t.value for t in tracers]), weak)
+
+
+def _number(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
+    """Arithmetic on at least i32: bools count as 0 and 1."""
+    dtype = result_type([kind(x) for x in operands])
+    if dtype is bool_:
+        operands = tuple(cast_to(lift(x), int32) for x in operands)
+    return _emit(op, *operands)
+
+
+def _float(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
+    return _emit(op, *operands, floating=True)
+
+
+def _logical(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
+    shape = broadcast_shapes(op.name, [shape_of(x) for x in operands])
+    return emit(op(*[lift(x, bool_, shape).value for x in operands]))
+
+
+@operation
+def add(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x + y; integers wrap."""
+    return _number(e.AddOp, x, y)
+
+
+@operation
+def subtract(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x - y; integers wrap."""
+    return _number(e.SubtractOp, x, y)
+
+
+@operation
+def multiply(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x * y; integers wrap."""
+    return _number(e.MultiplyOp, x, y)
+
+
+@operation
+def remainder(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x - y * floor(x / y), with the sign of y."""
+    return _number(e.RemainderOp, x, y)
+
+
+@operation
+def maximum(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """The larger of x and y."""
+    return _number(e.MaximumOp, x, y)
+
+
+@operation
+def minimum(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """The smaller of x and y."""
+    return _number(e.MinimumOp, x, y)
+
+
+@operation
+def divide(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x / y, in floats."""
+    return _float(e.DivideOp, x, y)
+
+
+@operation
+def floor_divide(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """The largest integer that is no larger than x / y."""
+    tracers, weak = promote("floor_divide", x, y)
+    a, b = tracers
+    if a.dtype.is_float:
+        return emit(e.FloorOp(emit(e.DivideOp(a.value, b.value)).value), weak)
+    # x - x mod y is a multiple of y, so truncation divides it exactly.
+    remainder_ = emit(e.RemainderOp(a.value, b.value))
+    whole = emit(e.SubtractOp(a.value, remainder_.value))
+    return emit(e.DivideOp(whole.value, b.value), weak)
+
+
+@operation
+def pow(x: ArrayLike, y: Array | int | float, /) -> Array:
+    """x ** y. A Python integer y of at most 64 is computed by multiplications: exact signs."""
+    if isinstance(y, int) and not isinstance(y, bool) and -64 <= y <= 64:
+        return _integer_power(x, y)
+    return _float(e.PowOp, x, y)
+
+
+def _integer_power(x: ArrayLike, exponent: int) -> Tracer:
+    base = promote("pow", x)[0][0]
+    if base.dtype is bool_:
+        base = cast_to(base, int32)
+    if exponent < 0:
+        positive = _integer_power(promote("pow", x, floating=True)[0][0], -exponent)
+        return _float(e.DivideOp, 1.0, positive)
+    result: Tracer | None = None
+    while exponent:
+        if exponent & 1:
+            result = base if result is None else emit(e.MultiplyOp(result.value, base.value))
+        exponent >>= 1
+        if exponent:
+            base = emit(e.MultiplyOp(base.value, base.value))
+    return lift(1, base.dtype, base.shape) if result is None else result
+
+
+
+@operation
+def exp(x: ArrayLike, /) -> Array:
+    """e ** x."""
+    return _float(e.ExpOp, x)
+
+
+@operation
+def expm1(x: ArrayLike, /) -> Array:
+    """e ** x - 1, exact for small x."""
+    return _float(e.Expm1Op, x)
+
+
+@operation
+def log(x: ArrayLike, /) -> Array:
+    """The natural logarithm."""
+    return _float(e.LogOp, x)
+
+
+@operation
+def log1p(x: ArrayLike, /) -> Array:
+    """log(1 + x), exact for small x."""
+    return _float(e.Log1pOp, x)
+
+
+@operation
+def sqrt(x: ArrayLike, /) -> Array:
+    """The square root."""
+    return _float(e.SqrtOp, x)
+
+
+@operation
+def rsqrt(x: ArrayLike, /) -> Array:
+    """1 / sqrt(x)."""
+    return _float(e.RsqrtOp, x)
+
+
+@operation
+def sin(x: ArrayLike, /) -> Array:
+    """The sine of x in radians."""
+    return _float(e.SinOp, x)
+
+
+@operation
+def cos(x: ArrayLike, /) -> Array:
+    """The cosine of x in radians."""
+    return _float(e.CosOp, x)
+
+
+@operation
+def tanh(x: ArrayLike, /) -> Array:
+    """The hyperbolic tangent."""
+    return _float(e.TanhOp, x)
+
+
+@operation
+def erf(x: ArrayLike, /) -> Array:
+    """The error function: 2 / sqrt(pi) times the integral of exp(-t ** 2) from 0 to x."""
+    return _float(e.ErfOp, x)
+
+
+@operation
+def negative(x: ArrayLike, /) -> Array:
+    """-x."""
+    return _number(e.NegativeOp, x)
+
+
+@operation
+def abs(x: ArrayLike, /) -> Array:
+    """The absolute value."""
+    return _number(e.AbsOp, x)
+
+
+@operation
+def sign(x: ArrayLike, /) -> Array:
+    """-1, 0 or 1."""
+    return _number(e.SignOp, x)
+
+
+@operation
+def floor(x: ArrayLike, /) -> Array:
+    """The largest integer that is no larger than x. Integers stay as they are."""
+    return _number(e.FloorOp, x) if kind(x)[0].is_float else lift(x)
+
+
+@operation
+def ceil(x: ArrayLike, /) -> Array:
+    """The smallest integer that is no smaller than x. Integers stay as they are."""
+    return _number(e.CeilOp, x) if kind(x)[0].is_float else lift(x)
+
+
+@operation
+def round(x: ArrayLike, /) -> Array:
+    """The nearest integer; halves go to the even one. Integers stay as they are."""
+    return _number(e.RoundOp, x) if kind(x)[0].is_float else lift(x)
+
+
+@operation
+def equal(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x == y, as bool."""
+    return _emit(logic.EqualOp, x, y)
+
+
+@operation
+def not_equal(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x != y, as bool."""
+    return _emit(logic.NotEqualOp, x, y)
+
+
+@operation
+def less(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x < y, as bool."""
+    return _number(logic.LessOp, x, y)
+
+
+@operation
+def less_equal(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x <= y, as bool."""
+    return _number(logic.LessEqualOp, x, y)
+
+
+@operation
+def greater(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x > y, as bool."""
+    return _number(logic.GreaterOp, x, y)
+
+
+@operation
+def greater_equal(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x >= y, as bool."""
+    return _number(logic.GreaterEqualOp, x, y)
+
+
+@operation
+def logical_and(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """Whether both are true (not 0)."""
+    return _logical(logic.LogicalAndOp, x, y)
+
+
+@operation
+def logical_or(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """Whether one is true (not 0)."""
+    return _logical(logic.LogicalOrOp, x, y)
+
+
+@operation
+def logical_xor(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """Whether exactly one is true (not 0)."""
+    return _logical(logic.LogicalXorOp, x, y)
+
+
+@operation
+def logical_not(x: ArrayLike, /) -> Array:
+    """Whether x is false (0)."""
+    return _logical(logic.LogicalNotOp, x)
+
+
+@operation
+def bitwise_and(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x & y, of integers or bools."""
+    both = result_type([kind(x), kind(y)]) is bool_
+    return _emit(logic.LogicalAndOp if both else logic.BitwiseAndOp, x, y)
+
+
+@operation
+def bitwise_or(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x | y, of integers or bools."""
+    both = result_type([kind(x), kind(y)]) is bool_
+    return _emit(logic.LogicalOrOp if both else logic.BitwiseOrOp, x, y)
+
+
+@operation
+def bitwise_xor(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x ^ y, of integers or bools."""
+    both = result_type([kind(x), kind(y)]) is bool_
+    return _emit(logic.LogicalXorOp if both else logic.BitwiseXorOp, x, y)
+
+
+@operation
+def bitwise_invert(x: ArrayLike, /) -> Array:
+    """~x, of integers or bools."""
+    if kind(x)[0] is bool_:
+        return _emit(logic.LogicalNotOp, x)
+    return _emit(logic.BitwiseXorOp, x, lift(-1, int32) if kind(x)[0] is int32 else 0xFFFFFFFF)
+
+
+
+@operation
+def bitwise_left_shift(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x << y, of integers; y counts modulo 32."""
+    return _number(logic.LeftShiftOp, x, y)
+
+
+@operation
+def bitwise_right_shift(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x >> y, of integers; the sign is kept, y counts modulo 32."""
+    return _number(logic.RightShiftOp, x, y)
+
+
+@operation
+def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike, /) -> Array:
+    """x where the condition is true, y elsewhere."""
+    shape = broadcast_shapes("where", [shape_of(condition), shape_of(x), shape_of(y)])
+    dtype = result_type([kind(x), kind(y)])
+    operands = (lift(condition, bool_, shape), lift(x, dtype, shape), lift(y, dtype, shape))
+    weak = kind(x)[1] and kind(y)[1]
+    return emit(logic.WhereOp(*[operand.value for operand in operands]), weak)
+
+
+@operation
+def clip(x: ArrayLike, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Array:
+    """x, but at least `min` and at most `max`, in the dtype of x."""
+    dtype = kind(x)[0]
+    result = lift(x)
+    if min is not None:
+        result = _number(e.MaximumOp, result, lift(min, dtype))
+    if max is not None:
+        result = _number(e.MinimumOp, result, lift(max, dtype))
+    return result
+
+
+@operation
+def astype(x: ArrayLike, dtype: DTypeLike, /) -> Array:
+    """x in another dtype. Floats are truncated towards zero to integers; bools are 0 and 1."""
+    return cast_to(lift(x), as_dtype(dtype))
+
+
+@operation
+def bitcast(x: ArrayLike, dtype: DTypeLike, /) -> Array:
+    """The bits of x read as another dtype of the same width."""
+    return emit(logic.BitcastOp(lift(x).value, DTYPES[as_dtype(dtype).name]))
+
+
+def square(x: ArrayLike, /) -> Array:
+    """x * x."""
+    return multiply(x, x)
+
+
+@operation
+def reciprocal(x: ArrayLike, /) -> Array:
+    """1 / x."""
+    return _float(e.DivideOp, 1.0, x)
+
+
+@operation
+def isnan(x: ArrayLike, /) -> Array:
+    """Whether x is NaN, by its bits: WebGPU need not honour NaN in comparisons."""
+    value = promote("isnan", x, floating=True)[0][0]
+    bits = emit(logic.BitcastOp(cast_to(value, float32).value, DTYPES["i32"]))
+    magnitude = _emit(logic.BitwiseAndOp, bits, 0x7FFFFFFF)
+    return _emit(logic.GreaterOp, magnitude, 0x7F800000)
+
+
+@operation
+def copy(x: ArrayLike, /) -> Array:
+    """The same elements in memory of their own."""
+    return lift(x)

@@ -1,0 +1,303 @@
+"""Operations that move elements, and matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import cast
+
+from stepwell.dialects.array import shape as s
+from stepwell.dialects.array.contraction import DotGeneralOp
+from stepwell.dialects.errors import ShapeError
+from stepwell.frontend.array import Array, ArrayLike, Axes, Shape
+from stepwell.frontend.building import (
+    axes_of,
+    axis_of,
+    broadcast,
+    broadcast_shapes,
+    cast_to,
+    emit,
+    lift,
+    reshape_to,
+    type_and_weakness,
+)
+from stepwell.frontend.dispatch import operation
+from stepwell.frontend.dtypes import result_type
+from stepwell.frontend.tracing import Tracer
+
+Sizes = int | Sequence[int]
+
+
+@operation
+def reshape(x: ArrayLike, /, shape: Sizes) -> Array:
+    """The elements in row-major order under another shape; one size may be -1."""
+    tracer = lift(x)
+    sizes = [shape] if isinstance(shape, int) else list(shape)
+    if sizes.count(-1) == 1:
+        known = -prod(sizes)
+        if known == 0 or tracer.size % known:
+            raise ShapeError(f"reshape: {list(tracer.shape)} does not fit {sizes}")
+        sizes[sizes.index(-1)] = tracer.size // known
+    return reshape_to(tracer, tuple(sizes))
+
+
+@operation
+def flatten(x: ArrayLike, /, start: int = 0, end: int = -1) -> Array:
+    """Axes `start` to `end` (both included) become one."""
+    tracer = lift(x)
+    if not tracer.ndim:
+        return reshape_to(tracer, (1,))
+    first, last = (axis_of("flatten", a, tracer.ndim) for a in (start, end))
+    merged = prod(tracer.shape[first : last + 1])
+    return reshape_to(tracer, (*tracer.shape[:first], merged, *tracer.shape[last + 1 :]))
+
+
+@operation
+def permute_dims(x: ArrayLike, /, axes: Sequence[int]) -> Array:
+    """Axis i of the result is axis `axes[i]` of x."""
+    tracer = lift(x)
+    order = [axis_of("permute_dims", axis, tracer.ndim) for axis in axes]
+    if order == list(range(tracer.ndim)):
+        return tracer
+    return emit(s.TransposeOp(tracer.value, order), tracer.weak)
+
+
+@operation
+def transpose(x: ArrayLike, /, axes: Sequence[int] | None = None) -> Array:
+    """`permute_dims`, by default with the axes in reverse order."""
+    tracer = lift(x)
+    return permute_dims(tracer, range(tracer.ndim)[::-1] if axes is None else axes)
+
+
+@operation
+def swapaxes(x: ArrayLike, /, first: int, second: int) -> Array:
+    """x with two axes exchanged."""
+    tracer = lift(x)
+    order = list(range(tracer.ndim))
+    i, j = (axis_of("swapaxes", axis, tracer.ndim) for axis in (first, second))
+    order[i], order[j] = j, i
+    return permute_dims(tracer, order)
+
+
+def matrix_transpose(x: ArrayLike, /) -> Array:
+    """x with its last two axes exchanged."""
+    return swapaxes(x, -1, -2)
+
+
+@operation
+def expand_dims(x: ArrayLike, /, *, axis: int = 0) -> Array:
+    """x with a new axis of size 1 at that position of the result."""
+    tracer = lift(x)
+    at = axis_of("expand_dims", axis, tracer.ndim + 1)
+    return reshape_to(tracer, (*tracer.shape[:at], 1, *tracer.shape[at:]))
+
+
+@operation
+def squeeze(x: ArrayLike, /, axis: Axes = None) -> Array:
+    """x without these axes of size 1 (all such axes for None)."""
+    tracer = lift(x)
+    if axis is None:
+        axes = [a for a, size in enumerate(tracer.shape) if size == 1]
+    else:
+        axes = axes_of("squeeze", axis, tracer.ndim)
+    for a in axes:
+        if tracer.shape[a] != 1:
+            raise ShapeError(f"squeeze: axis {a} of {list(tracer.shape)} has not size 1")
+    return reshape_to(tracer, tuple(n for a, n in enumerate(tracer.shape) if a not in axes))
+
+
+@operation
+def broadcast_to(x: ArrayLike, /, shape: Sequence[int]) -> Array:
+    """x repeated to a larger shape by NumPy's rule."""
+    return broadcast(lift(x), tuple(shape))
+
+
+def broadcast_arrays(*arrays: ArrayLike) -> list[Array]:
+    """The arrays in their common shape."""
+    shape = broadcast_shapes("broadcast_arrays", [lift_shape(x) for x in arrays])
+    return [broadcast_to(x, shape) for x in arrays]
+
+
+def lift_shape(x: ArrayLike) -> Shape:
+    return x.shape if isinstance(x, Array) else ()
+
+
+def _common(arrays: Sequence[ArrayLike]) -> list[Tracer]:
+    dtype = result_type([type_and_weakness(x) for x in arrays])
+    return [cast_to(lift(x), dtype) for x in arrays]
+
+
+@operation
+def concat(arrays: Sequence[ArrayLike], /, *, axis: int | None = 0) -> Array:
+    """The arrays one after another along an axis; flattened first if it is None."""
+    if not arrays:
+        raise ShapeError("concat: there are no arrays")
+    tracers = _common(arrays)
+    if axis is None:
+        tracers, axis = [reshape_to(t, (t.size,)) for t in tracers], 0
+    along = axis_of("concat", axis, tracers[0].ndim)
+    if len(tracers) == 1:
+        return tracers[0]
+    return emit(s.ConcatenateOp([t.value for t in tracers], along))
+
+
+@operation
+def stack(arrays: Sequence[ArrayLike], /, *, axis: int = 0) -> Array:
+    """The arrays, of one shape, along a new axis."""
+    if not arrays:
+        raise ShapeError("stack: there are no arrays")
+    for position, tracer in enumerate(tracers := _common(arrays)):
+        if tracer.shape != tracers[0].shape:
+            raise ShapeError(
+                f"stack: array {position} has shape {list(tracer.shape)}, array 0 has "
+                f"{list(tracers[0].shape)}"
+            )
+    return concat([expand_dims(t, axis=axis) for t in tracers], axis=axis)
+
+
+@operation
+def split(x: ArrayLike, /, sections: int, *, axis: int = 0) -> list[Array]:
+    """`sections` equal parts along an axis."""
+    tracer = lift(x)
+    along = axis_of("split", axis, tracer.ndim)
+    size = tracer.shape[along]
+    if sections < 1 or size % sections:
+        raise ShapeError(f"split: axis {along} of size {size} has no {sections} equal parts")
+    step = size // sections
+    return [slice_axis(tracer, along, i * step, (i + 1) * step) for i in range(sections)]
+
+
+def slice_axis(x: Tracer, axis: int, start: int, stop: int, step: int = 1) -> Tracer:
+    """Positions start:stop:step (a positive step) of one axis."""
+    if (start, stop, step) == (0, x.shape[axis], 1):
+        return x
+    starts, limits, strides = [0] * x.ndim, list(x.shape), [1] * x.ndim
+    starts[axis], limits[axis], strides[axis] = start, stop, step
+    return emit(s.SliceOp(x.value, starts, limits, strides))
+
+
+@operation
+def flip(x: ArrayLike, /, *, axis: Axes = None) -> Array:
+    """The elements in reverse order along these axes."""
+    tracer = lift(x)
+    axes = axes_of("flip", axis, tracer.ndim)
+    return emit(s.FlipOp(tracer.value, axes)) if axes else tracer
+
+
+@operation
+def roll(x: ArrayLike, /, shift: int, *, axis: int) -> Array:
+    """The elements moved `shift` positions along an axis; what leaves the end enters the front."""
+    tracer = lift(x)
+    along = axis_of("roll", axis, tracer.ndim)
+    size = tracer.shape[along]
+    if size == 0 or shift % size == 0:
+        return tracer
+    cut = size - shift % size
+    parts = [slice_axis(tracer, along, cut, size), slice_axis(tracer, along, 0, cut)]
+    return emit(s.ConcatenateOp([part.value for part in parts], along))
+
+
+@operation
+def repeat(x: ArrayLike, repeats: int, /, *, axis: int) -> Array:
+    """Every element `repeats` times along an axis."""
+    tracer = lift(x)
+    along = axis_of("repeat", axis, tracer.ndim)
+    before, size, after = tracer.shape[:along], tracer.shape[along], tracer.shape[along + 1 :]
+    lengthened = reshape_to(tracer, (*before, size, 1, *after))
+    return reshape_to(
+        broadcast(lengthened, (*before, size, repeats, *after)), (*before, size * repeats, *after)
+    )
+
+
+@operation
+def tile(x: ArrayLike, repetitions: Sequence[int], /) -> Array:
+    """x repeated as a whole along each axis."""
+    tracer = lift(x)
+    rank = max(tracer.ndim, len(repetitions))
+    counts = (1,) * (rank - len(repetitions)) + tuple(repetitions)
+    sizes = (1,) * (rank - tracer.ndim) + tracer.shape
+    pairs = list(zip(counts, sizes, strict=True))
+    spread = reshape_to(tracer, tuple(n for _, size in pairs for n in (1, size)))
+    filled = broadcast(spread, tuple(n for pair in pairs for n in pair))
+    return reshape_to(filled, tuple(count * size for count, size in pairs))
+
+
+@operation
+def pad(
+    x: ArrayLike, /, width: int | Sequence[Sequence[int]] | Sequence[int], *, value: float = 0
+) -> Array:
+    """x with `value` around it: `width` elements on all sides, or (before, after) for each axis."""
+    tracer = lift(x)
+    if isinstance(width, int):
+        pairs = [(width, width)] * tracer.ndim
+    elif width and isinstance(width[0], int):
+        before, after = cast("Sequence[int]", width)
+        pairs = [(before, after)] * tracer.ndim
+    else:
+        pairs = [(low, high) for low, high in cast("Sequence[Sequence[int]]", width)]
+    low, high = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return emit(s.PadOp(tracer.value, low, high, value))
+
+
+@operation
+def matmul(x: ArrayLike, y: ArrayLike, /) -> Array:
+    """The matrix product over the last axis of x and the second to last of y; others broadcast.
+
+    A vector counts as a row on the left and as a column on the right.
+    """
+    a, b = _common([x, y])
+    if not a.ndim or not b.ndim:
+        raise ShapeError(
+            f"matmul: operands of shapes {list(a.shape)} and {list(b.shape)}; "
+            "a scalar is no matrix, use *"
+        )
+    inner = b.shape[0] if b.ndim == 1 else b.shape[-2]
+    if a.shape[-1] != inner:
+        raise ShapeError(
+            f"matmul: {list(a.shape)} @ {list(b.shape)}: the last axis of the left operand has "
+            f"size {a.shape[-1]}, the right operand needs {inner}"
+        )
+    if b.ndim <= 2:
+        # One product over all rows of the left operand.
+        return _dot(a, b, 0, a.ndim - 1, 0)
+    batch = broadcast_shapes("matmul", [a.shape[:-2], b.shape[:-2]])
+    matrix = a.shape[-2:]
+    left = broadcast(a, (*batch, *matrix))
+    right = broadcast(b, (*batch, *b.shape[-2:]))
+    return _dot(left, right, len(batch), left.ndim - 1, len(batch))
+
+
+def _dot(a: Tracer, b: Tracer, batch: int, a_axis: int, b_axis: int) -> Tracer:
+    axes = range(batch)
+    op = DotGeneralOp(
+        a.value,
+        b.value,
+        lhs_batch=axes,
+        rhs_batch=axes,
+        lhs_contracting=[a_axis],
+        rhs_contracting=[b_axis],
+    )
+    return emit(op)
+
+
+@operation
+def tensordot(
+    x: ArrayLike, y: ArrayLike, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2
+) -> Array:
+    """The sum of products over pairs of axes: the last of x with the first of y for a number."""
+    a, b = _common([x, y])
+    if isinstance(axes, int):
+        left, right = list(range(a.ndim - axes, a.ndim)), list(range(axes))
+    else:
+        left = [axis_of("tensordot", axis, a.ndim) for axis in axes[0]]
+        right = [axis_of("tensordot", axis, b.ndim) for axis in axes[1]]
+    op = DotGeneralOp(a.value, b.value, lhs_contracting=left, rhs_contracting=right)
+    return emit(op)
+
+
+def vecdot(x: ArrayLike, y: ArrayLike, /, *, axis: int = -1) -> Array:
+    """The sum of products along an axis."""
+    from stepwell.frontend.elementwise import multiply
+    from stepwell.frontend.reductions import sum as total
+
+    return total(multiply(x, y), axis=axis)
