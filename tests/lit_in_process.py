@@ -1,6 +1,6 @@
 """Runs lit tests without starting processes: `wgpu-opt` and `filecheck` are called as functions.
 
-A RUN line is commands joined by `|`, as lit's own shell takes them, with `not`, `2>&1`, `2> file` and
+A RUN line is commands joined by `|`, as lit's own shell takes them, with `not`, `2>&1`, `2> file`,
 `> file`, and the substitutions `%s`, `%S`, `%t` and `%%`. Commands other than `TOOLS` are errors.
 """
 
@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
     stderr: str
 
 
-class LitFailure(AssertionError):
+class LitError(AssertionError):
     """A RUN line that failed, with what its commands printed."""
 
 
@@ -54,19 +54,19 @@ def run_lines(path: Path) -> list[str]:
             lines.append(pending)
             pending = ""
     if pending:
-        raise LitFailure(f"{path}: the last RUN line is continued by nothing")
+        raise LitError(f"{path}: the last RUN line is continued by nothing")
     return lines
 
 
 def run_file(path: Path, scratch: Path) -> None:
-    """Runs every RUN line of a file; raises `LitFailure` at the first that does not exit with 0."""
+    """Runs every RUN line of a file; raises `LitError` at the first that does not exit with 0."""
     lines = run_lines(path)
     if not lines:
-        raise LitFailure(f"{path}: no RUN line")
+        raise LitError(f"{path}: no RUN line")
     for line in lines:
         outcome = run_line(line, path, scratch)
         if outcome.code != 0:
-            raise LitFailure(f"{path}\n$ {line}\nexit code {outcome.code}\n{outcome.stderr}")
+            raise LitError(f"{path}\n$ {line}\nexit code {outcome.code}\n{outcome.stderr}")
 
 
 def run_line(line: str, path: Path, scratch: Path) -> Outcome:
@@ -126,7 +126,7 @@ def _function(tool: str) -> Callable[[list[str]], int | None]:
     if tool == "cat":
         return lambda argv: _cat(argv)
     if tool not in TOOLS:
-        raise LitFailure(f"unknown command '{tool}': known are cat, filecheck, {', '.join(TOOLS)}")
+        raise LitError(f"unknown command '{tool}': known are cat, filecheck, {', '.join(TOOLS)}")
     return import_module(TOOLS[tool]).main
 
 
@@ -136,7 +136,11 @@ def _cat(argv: Sequence[str]) -> int:
 
 
 def call(
-    function: Callable[[list[str]], int | None], argv: list[str], stdin: str = "", *, merge: bool = False
+    function: Callable[[list[str]], int | None],
+    argv: list[str],
+    stdin: str = "",
+    *,
+    merge: bool = False,
 ) -> Outcome:
     """Calls a tool's `main` with captured streams; an exception is a failure, not an exit code."""
     out = io.StringIO()
@@ -150,5 +154,3 @@ def call(
     finally:
         sys.stdin = previous
     return Outcome(code or 0, out.getvalue(), "" if merge else err.getvalue())
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lit_in_process import LitFailure, run_file
+from lit_in_process import LitError, run_file
 
 ROOT = Path(__file__).parent / "filecheck"
 FILES = sorted(ROOT.rglob("*.mlir"))
@@ -30,5 +30,5 @@ FAILING = {
 def test_harness_can_fail(text: str, tmp_path: Path) -> None:
     path = tmp_path / "case.mlir"
     path.write_text(text)
-    with pytest.raises(LitFailure):
+    with pytest.raises(LitError):
         run_file(path, tmp_path)

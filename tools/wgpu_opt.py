@@ -11,8 +11,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from xdsl.context import Context
-from xdsl.universe import XDSL_UNIVERSE, Universe
+from xdsl.universe import Universe
 from xdsl.utils.arg_spec import parse_spec
 from xdsl.utils.exceptions import ArgSpecParseError
 from xdsl.utils.target import Target
@@ -36,7 +35,7 @@ from stepwell.tools.driver.source import Source, read_source, render
 from stepwell.tools.driver.stages import stage_nodes
 from stepwell.tools.driver.suggest import did_you_mean
 from stepwell.tools.driver.timing import Timer
-from stepwell.tools.universe import STEPWELL
+from stepwell.tools.driver.universe import full_universe
 
 _REPRODUCIBLE = ("pass_pipeline", "passes", "to", "target", "verify_each")
 """What a reproducer's configuration may set; the rest stays in the hands of who runs it."""
@@ -59,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
-    universe = _universe()
+    universe = full_universe()
     if args.version:
         from importlib.metadata import version
 
@@ -88,15 +87,6 @@ def _run(argv: Sequence[str]) -> int:
     if args.timing:
         sys.stderr.write(session.timer.report())
     return int(failed)
-
-
-def _universe() -> Universe:
-    """xDSL's dialects, passes and formats and ours; other plug-ins are xdsl-opt's business."""
-    return Universe(
-        all_dialects=XDSL_UNIVERSE.all_dialects | STEPWELL.all_dialects,
-        all_passes=XDSL_UNIVERSE.all_passes | STEPWELL.all_passes,
-        all_targets=XDSL_UNIVERSE.all_targets | STEPWELL.all_targets,
-    )
 
 
 def _process(source: Source, session: Session, args: Namespace) -> bool:
@@ -178,14 +168,8 @@ def _session(args: Namespace, pipeline: tuple[Node, ...], universe: Universe) ->
         on_failure=args.print_ir_after_failure,
     )
 
-    def new_context() -> Context:
-        ctx = Context(allow_unregistered=args.allow_unregistered_dialect)
-        for name, factory in universe.all_dialects.items():
-            ctx.register_dialect(name, factory)
-        return ctx
-
     return Session(
-        new_context=new_context,
+        allow_unregistered=args.allow_unregistered_dialect,
         pipeline=pipeline,
         configuration=_configuration(args, pipeline),
         target=_target(args.target_format, universe),

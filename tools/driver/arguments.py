@@ -45,7 +45,7 @@ def build_parser(prog: str = "wgpu-opt") -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("what runs")
     add = group.add_argument
-    add("--pass-pipeline", metavar="TEXT", help="such as 'builtin.module(func.func(cse),my-pass{a=1})'")
+    add("--pass-pipeline", metavar="TEXT", help="'builtin.module(func.func(cse),my-pass{a=1})'")
     add("-p", "--passes", metavar="LIST", help="passes on the module, such as 'a,b{x=1}'")
     add("--to", metavar="STAGE", help="lower to a stage of the compiler")
     add("--target", metavar="NAME", help="the device that --to lowers for")

@@ -4,9 +4,9 @@
     %0 = arith.addf %a, %b : f32
     // expected-error-re @above {{operand {{#[0-9]+}}}}
 
-`error`, `warning`, `remark` and `note`; `@+N`, `@-N`, `@above`, `@below` and `@unknown`; `-re` takes
-regular expressions between inner braces. `@above` and `@below` mean the nearest line without such
-a comment.
+`error`, `warning`, `remark` and `note`; `@+N`, `@-N`, `@above`, `@below` and `@unknown`; `-re`
+takes regular expressions between inner braces. `@above` and `@below` mean the nearest line without
+such a comment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from stepwell.tools.driver.diagnostics import Diagnostic, Location, Severity
 from stepwell.tools.driver.source import Source
 
 _COMMENT = re.compile(
-    r"expected-(error|warning|remark|note)(-re)? *(?:@([+-][0-9]+|above|below|unknown))? *\{\{(.*)\}\}"
+    r"expected-(error|warning|remark|note)(-re)? *"
+    r"(?:@([+-][0-9]+|above|below|unknown))? *\{\{(.*)\}\}"
 )
 _INNER = re.compile(r"\{\{(.*?)\}\}")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 
 from xdsl.dialects.builtin import CallSiteLoc, FileLineColLoc, FusedLoc, ModuleOp, NameLoc
@@ -36,6 +37,20 @@ class Places:
         traced = file_location(op.location) if op in self._origins else None
         notes = (Diagnostic(Severity.NOTE, traced, "it was traced here"),) if traced else ()
         return DiagnosticError.error(self.of(op), message, *notes)
+
+    @contextmanager
+    def blame(self, module: ModuleOp, prefix: str = "") -> Generator[None]:
+        """Makes any exception inside a diagnostic at the operation of `module` that it is about.
+
+        Its message begins with `prefix`.
+        """
+        try:
+            yield
+        except DiagnosticError:
+            raise
+        except Exception as error:
+            op = operation_at_fault(error, module)
+            raise self.error(op, f"{prefix}{describe(error)}") from error
 
 
 def file_location(location: Attribute) -> Location | None:

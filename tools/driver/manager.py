@@ -11,7 +11,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from stepwell.tools.driver.diagnostics import DiagnosticError
-from stepwell.tools.driver.failures import Places, describe, operation_at_fault
+from stepwell.tools.driver.failures import Places
 from stepwell.tools.driver.pipelines import Nested, Node, PassNode, StageNode
 from stepwell.tools.driver.printing import IRPrinter
 from stepwell.tools.driver.timing import Timer
@@ -21,10 +21,10 @@ from stepwell.tools.driver.verifier import InvalidOpError, verify
 class PassManager:
     """Runs the nodes of a pipeline on a module.
 
-    A nested pipeline visits the direct children of its operation that have the anchor's name. xDSL's
-    passes take a module, so the visited operation moves into a module of its own while a pass runs;
-    what the pass leaves there takes its place. Such a pass sees nothing outside that operation, and
-    is verified after the operation is back.
+    A nested pipeline visits the direct children of its operation that have the anchor's name.
+    xDSL's passes take a module, so the visited operation moves into a module of its own while a
+    pass runs; what the pass leaves there takes its place. Such a pass sees nothing outside that
+    operation; the result is verified when it is back.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class PassManager:
         """Runs a pipeline; raises `DiagnosticError` at the first failure."""
         self._run_list(nodes, module)
 
-    def verify(self, op: Operation, blame: str = "") -> None:
-        """Verifies an operation; `blame` ends the message of a failure."""
+    def verify(self, op: Operation, suffix: str = "") -> None:
+        """Verifies an operation; `suffix` ends the message of a failure."""
         try:
             with self._timer.scope("(verify)"):
                 verify(op)
         except InvalidOpError as error:
-            message = f"'{error.op.name}' op {error.message}{blame}"
+            message = f"'{error.op.name}' op {error.message}{suffix}"
             raise self._places.error(error.op, message) from error
         except RecursionError as error:
-            raise self._places.error(op, f"the IR is nested too deeply{blame}") from error
+            raise self._places.error(op, f"the IR is nested too deeply{suffix}") from error
 
     def _run_list(self, nodes: Sequence[Node], module: ModuleOp) -> None:
         for index, node in enumerate(nodes):
@@ -128,22 +128,15 @@ class PassManager:
 
     def _apply(self, instance: ModulePass, module: ModuleOp) -> None:
         try:
-            instance.apply(self._ctx, module)
+            with self._places.blame(module, f"pass '{instance.name}' failed: "):
+                instance.apply(self._ctx, module)
         except DiagnosticError:
-            raise
-        except Exception as error:
             self._report_failure(instance, module)
-            op = operation_at_fault(error, module)
-            message = f"pass '{instance.name}' failed: {describe(error)}"
-            raise self._places.error(op, message) from error
+            raise
 
     def _check_stage(self, node: StageNode, module: ModuleOp) -> None:
-        try:
+        with self._places.blame(module, f"after stage '{node.name}': "):
             node.check(module)
-        except Exception as error:
-            op = operation_at_fault(error, module)
-            message = f"after stage '{node.name}': {describe(error)}"
-            raise self._places.error(op, message) from error
 
     def _report_failure(self, instance: ModulePass, op: Operation) -> None:
         # Half-rewritten IR need not be printable; the diagnostic matters more.

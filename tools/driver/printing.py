@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from io import StringIO
-from typing import TextIO
+from typing import Any, TextIO, cast
 
-from xdsl.dialects.builtin import StringAttr
-from xdsl.ir import Operation
+from xdsl.dialects.builtin import BytesAttr, DenseIntOrFPElementsAttr, StringAttr, TensorType
+from xdsl.ir import Attribute, Operation
 from xdsl.printer import Printer
 
 
@@ -20,10 +20,31 @@ class PrintStyle:
     debuginfo: bool = False
 
 
+class _Printer(Printer):
+    """xDSL's printer, which finds out in one comparison that a dense constant has one value."""
+
+    def print_attribute(self, attribute: Attribute) -> None:
+        if isinstance(attribute, DenseIntOrFPElementsAttr):
+            self._print_dense(cast(DenseIntOrFPElementsAttr[Any], attribute))
+        else:
+            super().print_attribute(attribute)
+
+    def _print_dense(self, attribute: DenseIntOrFPElementsAttr[Any]) -> None:
+        data = attribute.data.data
+        size = attribute.type.element_type.compile_time_size
+        if len(data) > size and data == data[:size] * (len(data) // size):
+            one = TensorType(attribute.type.element_type, [1])
+            DenseIntOrFPElementsAttr(one, BytesAttr(data[:size])).print_without_type(self)
+            self.print_string(" : ")
+            self.print_attribute(attribute.type)
+        else:
+            super().print_attribute(attribute)
+
+
 def print_ir(op: Operation, style: PrintStyle) -> str:
     """The text of an operation, without a newline at its end."""
     stream = StringIO()
-    printer = Printer(
+    printer = _Printer(
         stream=stream, print_generic_format=style.generic, print_debuginfo=style.debuginfo
     )
     printer.print_op(op)

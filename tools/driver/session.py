@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import cast
@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.utils.target import Target
 
 from stepwell.tools.driver.diagnostics import Diagnostic, DiagnosticError, Severity
-from stepwell.tools.driver.failures import Places, describe, operation_at_fault
+from stepwell.tools.driver.failures import Places
 from stepwell.tools.driver.manager import PassManager
 from stepwell.tools.driver.parsing import parse_module
 from stepwell.tools.driver.pipelines import Node
@@ -21,13 +21,14 @@ from stepwell.tools.driver.printing import IRPrinter, PrintStyle, print_ir
 from stepwell.tools.driver.reproducer import write_reproducer
 from stepwell.tools.driver.source import Source
 from stepwell.tools.driver.timing import Timer
+from stepwell.tools.driver.universe import new_context
 
 
 @dataclass(frozen=True)
 class Session:
     """What stays the same for every part of a split input."""
 
-    new_context: Callable[[], Context]
+    allow_unregistered: bool
     pipeline: Sequence[Node]
     configuration: list[str]
     target: Target | None
@@ -39,13 +40,11 @@ class Session:
 
     def process(self, source: Source) -> str:
         """The output for one input; raises `DiagnosticError`."""
-        ctx = self.new_context()
+        ctx = new_context(allow_unregistered=self.allow_unregistered)
         with self.timer.scope("Parser"):
             module, origins = parse_module(ctx, source)
         places = Places(module, origins, source.name)
-        manager = PassManager(
-            ctx, places, self.printer, self.timer, verify_each=self.verify_each
-        )
+        manager = PassManager(ctx, places, self.printer, self.timer, verify_each=self.verify_each)
         manager.verify(module)
         original = print_ir(module, PrintStyle(generic=True)) if self.crash_reproducer else ""
         try:
@@ -65,12 +64,9 @@ class Session:
         return DiagnosticError(dataclasses.replace(diagnostic, notes=(*diagnostic.notes, note)))
 
     def _print(self, ctx: Context, module: ModuleOp, places: Places) -> str:
-        try:
+        with places.blame(module, "cannot print the result: "):
             if self.target is None:
                 return print_ir(module, self.style) + "\n"
             stream = StringIO()
             self.target.emit(ctx, module, stream)
             return stream.getvalue()
-        except Exception as error:
-            op = operation_at_fault(error, module)
-            raise places.error(op, f"cannot print the result: {describe(error)}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Generator, Hashable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -28,7 +28,7 @@ class Timer:
         self._started = time.perf_counter()
 
     @contextmanager
-    def scope(self, label: str, key: Hashable = None) -> Iterator[None]:
+    def scope(self, label: str, key: Hashable = None) -> Generator[None]:
         """Times a block. Scopes of equal `key` (by default the label) in one parent are one."""
         node = self._stack[-1].children.setdefault(key or label, TimingNode(label))
         self._stack.append(node)
