@@ -1,0 +1,1 @@
+"""How `convert-kernels-to-wgsl` converts: kernels, values, memory and control flow."""

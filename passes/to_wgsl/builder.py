@@ -1,0 +1,252 @@
+"""Appends `wgsl` operations where the conversion of a kernel has arrived."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NoReturn, TypeVar
+
+from xdsl.dialects.builtin import (
+    DenseIntOrFPElementsAttr,
+    FloatAttr,
+    IndexType,
+    IntegerAttr,
+    VectorType,
+    f16,
+    f32,
+    i1,
+    i32,
+)
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+
+from stepwell.dialects.errors import UnsupportedError, where
+from stepwell.dialects.wgsl.expressions import (
+    BitcastOp,
+    ConstantOp,
+    ConstructOp,
+    ConvertOp,
+    ExtractOp,
+    LoadOp,
+)
+from stepwell.dialects.wgsl.module import Builtin, BuiltinOp, PrivateVarOp
+from stepwell.dialects.wgsl.statements import VarOp
+from stepwell.dialects.wgsl.types import (
+    LANES,
+    Access,
+    AddressSpace,
+    RefType,
+    element_of,
+    lanes_of,
+    pointee,
+    u32,
+    vector,
+    with_element,
+)
+
+OpT = TypeVar("OpT", bound=Operation)
+
+_SCALARS: dict[Attribute, Attribute] = {f32: f32, f16: f16, i32: i32, i1: i1, IndexType(): u32}
+_COMPONENTS = [IntegerAttr(i, i32) for i in range(4)]
+_NONFINITE_BITS = {math.inf: 0x7F800000, -math.inf: 0xFF800000}
+_NAN_BITS = 0x7FC00000
+_EXACT = 2048
+"""Integers up to this one are exact in f16 and f32."""
+
+
+def unsupported(op: Operation, message: str) -> NoReturn:
+    """Raise the error for an operation that has no WGSL form."""
+    raise UnsupportedError(f"{where(op.location)}{op.name}: {message}")
+
+
+class Builder:
+    """Where new operations go, and what kernel values have become."""
+
+    def __init__(self, declarations: Block, entry: Block):
+        self.declarations = declarations
+        self.entry = entry
+        self.block = entry
+        self.source: Operation | None = None
+        """The operation being converted: new ones take its location."""
+        self._values: dict[SSAValue, SSAValue] = {}
+        self._builtins: dict[Builtin, BuiltinOp] = {}
+        self._bits: dict[int, PrivateVarOp] = {}
+        self._types: dict[Attribute, Attribute] = {}
+        self._memos: list[dict[tuple[SSAValue, int], SSAValue]] = [{}]
+
+    # Values
+
+    def value(self, source: SSAValue) -> SSAValue:
+        """What a kernel value has become."""
+        return self._values[source]
+
+    def map(self, source: SSAValue, value: SSAValue) -> None:
+        """From now on `source` is `value`."""
+        self._values[source] = value
+        if value.name_hint is None:
+            value.name_hint = source.name_hint
+
+    def type(self, source: Attribute) -> Attribute:
+        """The WGSL type of a scalar or vector: index is ui32, everything else stays."""
+        known = self._types.get(source)
+        if known is None:
+            known = self._types[source] = self._convert_type(source)
+        return known
+
+    def _convert_type(self, source: Attribute) -> Attribute:
+        element = _SCALARS.get(element_of(source))
+        if element is None:
+            raise UnsupportedError(f"WGSL has no {source}")
+        if not isinstance(source, VectorType):
+            return element
+        shape = source.get_shape()
+        if len(shape) != 1 or shape[0] not in LANES:
+            raise UnsupportedError(f"WGSL has no {source}: vectors have 2, 3 or 4 elements")
+        return vector(element, shape[0])
+
+    # Operations
+
+    def add(self, op: OpT) -> OpT:
+        """Append an operation."""
+        if self.source is not None:
+            op.location = self.source.location
+        self.block.add_op(op)
+        return op
+
+    def emit(
+        self,
+        operation: type[Operation],
+        operands: Sequence[SSAValue],
+        type: Attribute,
+        properties: Mapping[str, Attribute] = {},
+    ) -> SSAValue:
+        """Append an operation of one result."""
+        op = operation.create(
+            operands=operands,
+            result_types=(type,),
+            properties=properties,
+            location=self.source.location if self.source else None,
+        )
+        self.block.add_op(op)
+        return op.results[0]
+
+    @contextmanager
+    def inside(self, block: Block) -> Iterator[None]:
+        """Operations go to the end of another block meanwhile."""
+        outer, self.block = self.block, block
+        self._memos.append({})
+        yield
+        self._memos.pop()
+        self.block = outer
+
+    def region(self) -> Region:
+        """A region of one empty block."""
+        return Region(Block())
+
+    def memo(self, key: tuple[SSAValue, int]) -> SSAValue | None:
+        """What `remember` was told in this block or one around it."""
+        return next((found for memo in self._memos if (found := memo.get(key))), None)
+
+    def remember(self, key: tuple[SSAValue, int], value: SSAValue) -> SSAValue:
+        self._memos[-1][key] = value
+        return value
+
+    # Common expressions
+
+    def number(self, value: float | int, type: Attribute) -> SSAValue:
+        """A constant; of a vector type, in every lane."""
+        element = element_of(type)
+        scalar = (
+            FloatAttr(value, element) if element in (f32, f16) else IntegerAttr(int(value), element)
+        )
+        if lanes_of(type) == 1:
+            return self.emit(ConstantOp, (), type, {"value": scalar})
+        dense = DenseIntOrFPElementsAttr.from_list(type, [scalar.value.data])
+        return self.emit(ConstantOp, (), type, {"value": dense})
+
+    def u32(self, value: int) -> SSAValue:
+        return self.number(value, u32)
+
+    def nonfinite(self, value: float, type: Attribute) -> SSAValue:
+        """NaN or an infinity, from bits that shader compilers do not see through."""
+        bits = _NONFINITE_BITS.get(value, _NAN_BITS)
+        variable = self._bits.get(bits)
+        if variable is None:
+            ref = RefType(AddressSpace.PRIVATE, Access.READ_WRITE, u32)
+            variable = PrivateVarOp(IntegerAttr(bits, u32), ref)
+            variable.result.name_hint = "nan_bits" if value != value else "inf_bits"
+            self.declarations.add_op(variable)
+            self._bits[bits] = variable
+        number = self.emit(BitcastOp, (self.load(variable.result),), f32)
+        if element_of(type) == f16:
+            number = self.emit(ConvertOp, (number,), f16)
+        return self.splat(number, type)
+
+    def splat(self, value: SSAValue, type: Attribute) -> SSAValue:
+        """A scalar in every lane of a type."""
+        return value if lanes_of(type) == 1 else self.emit(ConstructOp, (value,), type)
+
+    def component(self, value: SSAValue, lane: int) -> SSAValue:
+        """One lane of a vector; where it was made of scalars, the scalar."""
+        owner = value.owner
+        if isinstance(owner, ConstructOp):
+            if len(owner.operands) == lanes_of(value.type):
+                return owner.operands[lane]
+            if len(owner.operands) == 1:
+                return owner.operands[0]
+        return self.emit(
+            ExtractOp, (value,), element_of(value.type), {"component": _COMPONENTS[lane]}
+        )
+
+    def convert(self, value: SSAValue, element: Attribute) -> SSAValue:
+        """The number in another element type; integers keep their bits."""
+        type = with_element(value.type, element)
+        if type == value.type:
+            return value
+        constant = constant_of(value)
+        if constant is not None:
+            if element in (i32, u32):
+                wrapped = constant & 0xFFFFFFFF
+                signed = wrapped - 2**32 if element == i32 and wrapped >= 2**31 else wrapped
+                return self.number(signed, type)
+            if element in (f32, f16) and abs(constant) <= _EXACT:
+                return self.number(float(constant), type)
+        return self.emit(ConvertOp, (value,), type)
+
+    def load(self, ref: SSAValue) -> SSAValue:
+        return self.emit(LoadOp, (ref,), pointee(ref.type))
+
+    def variable(self, source: SSAValue, initial: SSAValue | None = None) -> SSAValue:
+        """A `var` for a kernel value that changes."""
+        variable = self.add(VarOp(self.type(source.type), initial)).result
+        variable.name_hint = source.name_hint
+        return variable
+
+    def builtin(self, which: Builtin, lane: int | None = None) -> SSAValue:
+        """A builtin value, or one component of it."""
+        op = self._builtins.get(which)
+        if op is None:
+            op = self._builtins[which] = BuiltinOp(which)
+        return op.result if lane is None else self.component(op.result, lane)
+
+    def finish(self) -> None:
+        """Put the builtin values that were asked for before everything else."""
+        first = self.entry.first_op
+        if first is None:
+            self.entry.add_ops(self._builtins.values())
+        else:
+            self.entry.insert_ops_before([*self._builtins.values()], first)
+
+
+def constant_of(value: SSAValue) -> int | None:
+    """The integer that a value is, in every lane, if that is known."""
+    op = value.owner
+    if not isinstance(op, ConstantOp):
+        return None
+    attribute = op.value
+    if isinstance(attribute, IntegerAttr):
+        return attribute.value.data
+    if isinstance(attribute, DenseIntOrFPElementsAttr) and attribute.is_splat():
+        number = attribute.get_values()[0]
+        return number if isinstance(number, int) else None
+    return None
