@@ -34,7 +34,7 @@ _devices: dict[tuple[str, str], Device] = {}
 class ReferenceDevice:
     """No device: programs run in NumPy."""
 
-    target_name: str = "default"
+    target_name: str = "software"
 
     def __str__(self) -> str:
         return "NumPy (reference)"
@@ -136,7 +136,7 @@ def _unknown(name: str, found: list[AdapterInfo]) -> str:
     there = "; ".join(map(str, found)) or "no adapters"
     return (
         f"no device matches {name!r}"
-        + (f"; did you mean {close[0]!r}?" if close else "")
+        + (f"; did you mean {close[0]!r}?" if close else ".")
         + f" Found: {there}. Names: gpu, cpu, reference, or part of an adapter's name."
     )
 

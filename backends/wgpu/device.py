@@ -71,8 +71,7 @@ class DeviceDescription:
 
     `features` are those of `program.FEATURES` that it has; `subgroup_size` was measured on it;
     `memory_bytes` is None where only the driver knows; `target_name` is the compiler's target for
-    it: "software" (a CPU adapter with subgroups of 8), "desktop" (a GPU with subgroups of 32) or
-    "default" (any WebGPU device).
+    it: "software" where a CPU does the work, else "desktop".
     """
 
     name: str
@@ -147,6 +146,9 @@ class Device:
         self.description = _describe(
             adapter, limits, features, granted, self._measure_subgroup(features)
         )
+
+    def __str__(self) -> str:
+        return str(self.description)
 
     def _creator(self, usage: int) -> Callable[[int], Any]:
         def create(size: int) -> Any:
@@ -382,12 +384,6 @@ def _describe(
 ) -> DeviceDescription:
     info: dict[str, Any] = adapter.info
     is_software = info["adapter_type"] == "CPU"
-    target = "default"
-    if limits == "adapter":
-        if is_software and subgroup_size == 8:
-            target = "software"
-        elif not is_software and subgroup_size == 32:
-            target = "desktop"
     return DeviceDescription(
         name=str(info["device"]),
         backend=str(info["backend_type"]),
@@ -398,7 +394,7 @@ def _describe(
         subgroup_size=subgroup_size,
         limits=granted,
         memory_bytes=_host_memory() if is_software else None,
-        target_name=target,
+        target_name="software" if is_software else "desktop",
     )
 
 
