@@ -116,7 +116,7 @@ def read(array: Array, map: AffineMap, parts: Sequence[Range]) -> Array:
             stop = last + (1 if step >= 0 else -1)
             selection.append(slice(first, stop if stop >= 0 else None, step or 1))
         axes.append(dim)
-    part = array[tuple(selection)]
+    part = array[(*selection, ...)]  # The ellipsis keeps rank 0 a view that can be written.
     # Axes without a dimension (constants) have size 1: drop them, then order the others.
     part = part.reshape([n for n, d in zip(part.shape, axes, strict=True) if d is not None])
     dims = [d for d in axes if d is not None]
