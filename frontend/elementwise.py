@@ -97,7 +97,9 @@ def floor_divide(x: ArrayLike, y: ArrayLike, /) -> Array:
 
 @operation
 def pow(x: ArrayLike, y: Array | int | float, /) -> Array:
-    """x ** y. A Python integer y of at most 64 is computed by multiplications: exact signs."""
+    """x ** y. A Python integer y of at most 64 is computed by multiplications, 0.5 by a root."""
+    if isinstance(y, float) and y == 0.5:
+        return _float(e.SqrtOp, x)
     if isinstance(y, int) and not isinstance(y, bool) and -64 <= y <= 64:
         return _integer_power(x, y)
     return _float(e.PowOp, x, y)

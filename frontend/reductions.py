@@ -129,11 +129,3 @@ def argmax(x: ArrayLike, /, *, axis: int | None = None, keepdims: bool = False) 
 def argmin(x: ArrayLike, /, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """The i32 position of the smallest element along an axis (in row-major order for None)."""
     return _position(reduction.ArgminOp, x, axis, keepdims)
-
-
-@operation
-def logsumexp(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> Array:
-    """log(sum(exp(x))), without overflow."""
-    from stepwell.dialects.array.composite import LogsumexpOp
-
-    return _reduce(LogsumexpOp, as_float(x), axis, keepdims)

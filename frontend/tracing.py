@@ -148,6 +148,7 @@ class Trace:
     captured: list[Captured] = field(default_factory=list[Captured])
     guards: list[Callable[[], bool]] = field(default_factory=list[Callable[[], bool]])
     depth: int = 0
+    keys: int = 0
 
     def __post_init__(self) -> None:
         self.emitter = Emitter(self.blocks[0])

@@ -1,1 +1,186 @@
-"""Stepwell: a multi-level tensor compiler for WebGPU."""
+"""Stepwell: a multi-level tensor compiler for WebGPU.
+
+Everything public is here. Names are imported when they are first used: loading and running a saved
+program (`sw.load`) imports no compiler.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from stepwell.frontend import nn as nn
+    from stepwell.frontend import optim as optim
+    from stepwell.frontend import random as random
+    from stepwell.frontend.array import Array as Array
+    from stepwell.frontend.array import asarray as asarray
+    from stepwell.frontend.dtypes import DType as DType
+    from stepwell.frontend.dtypes import bool_ as bool_
+    from stepwell.frontend.dtypes import float16 as float16
+    from stepwell.frontend.dtypes import float32 as float32
+    from stepwell.frontend.dtypes import int32 as int32
+    from stepwell.frontend.dtypes import uint32 as uint32
+    from stepwell.frontend.executable import Executable as Executable
+    from stepwell.frontend.executable import Spec as Spec
+    from stepwell.frontend.executable import load as load
+    from stepwell.frontend.executable import save as save
+    from stepwell.frontend.executable import spec as spec
+    from stepwell.frontend.operations import abs as abs
+    from stepwell.frontend.operations import add as add
+    from stepwell.frontend.operations import all as all
+    from stepwell.frontend.operations import any as any
+    from stepwell.frontend.operations import arange as arange
+    from stepwell.frontend.operations import argmax as argmax
+    from stepwell.frontend.operations import argmin as argmin
+    from stepwell.frontend.operations import astype as astype
+    from stepwell.frontend.operations import bitcast as bitcast
+    from stepwell.frontend.operations import bitwise_and as bitwise_and
+    from stepwell.frontend.operations import bitwise_invert as bitwise_invert
+    from stepwell.frontend.operations import bitwise_left_shift as bitwise_left_shift
+    from stepwell.frontend.operations import bitwise_or as bitwise_or
+    from stepwell.frontend.operations import bitwise_right_shift as bitwise_right_shift
+    from stepwell.frontend.operations import bitwise_xor as bitwise_xor
+    from stepwell.frontend.operations import broadcast_arrays as broadcast_arrays
+    from stepwell.frontend.operations import broadcast_to as broadcast_to
+    from stepwell.frontend.operations import ceil as ceil
+    from stepwell.frontend.operations import clip as clip
+    from stepwell.frontend.operations import concat as concat
+    from stepwell.frontend.operations import copy as copy
+    from stepwell.frontend.operations import cos as cos
+    from stepwell.frontend.operations import cross_entropy as cross_entropy
+    from stepwell.frontend.operations import divide as divide
+    from stepwell.frontend.operations import dropout as dropout
+    from stepwell.frontend.operations import dynamic_slice as dynamic_slice
+    from stepwell.frontend.operations import dynamic_update_slice as dynamic_update_slice
+    from stepwell.frontend.operations import embedding as embedding
+    from stepwell.frontend.operations import equal as equal
+    from stepwell.frontend.operations import erf as erf
+    from stepwell.frontend.operations import exp as exp
+    from stepwell.frontend.operations import expand_dims as expand_dims
+    from stepwell.frontend.operations import expm1 as expm1
+    from stepwell.frontend.operations import eye as eye
+    from stepwell.frontend.operations import flatten as flatten
+    from stepwell.frontend.operations import flip as flip
+    from stepwell.frontend.operations import floor as floor
+    from stepwell.frontend.operations import floor_divide as floor_divide
+    from stepwell.frontend.operations import full as full
+    from stepwell.frontend.operations import full_like as full_like
+    from stepwell.frontend.operations import gelu as gelu
+    from stepwell.frontend.operations import get_item as get_item
+    from stepwell.frontend.operations import greater as greater
+    from stepwell.frontend.operations import greater_equal as greater_equal
+    from stepwell.frontend.operations import isnan as isnan
+    from stepwell.frontend.operations import layer_norm as layer_norm
+    from stepwell.frontend.operations import less as less
+    from stepwell.frontend.operations import less_equal as less_equal
+    from stepwell.frontend.operations import linspace as linspace
+    from stepwell.frontend.operations import log as log
+    from stepwell.frontend.operations import log1p as log1p
+    from stepwell.frontend.operations import log_softmax as log_softmax
+    from stepwell.frontend.operations import logical_and as logical_and
+    from stepwell.frontend.operations import logical_not as logical_not
+    from stepwell.frontend.operations import logical_or as logical_or
+    from stepwell.frontend.operations import logical_xor as logical_xor
+    from stepwell.frontend.operations import logsumexp as logsumexp
+    from stepwell.frontend.operations import matmul as matmul
+    from stepwell.frontend.operations import matrix_transpose as matrix_transpose
+    from stepwell.frontend.operations import max as max
+    from stepwell.frontend.operations import maximum as maximum
+    from stepwell.frontend.operations import mean as mean
+    from stepwell.frontend.operations import meshgrid as meshgrid
+    from stepwell.frontend.operations import min as min
+    from stepwell.frontend.operations import minimum as minimum
+    from stepwell.frontend.operations import mse_loss as mse_loss
+    from stepwell.frontend.operations import multiply as multiply
+    from stepwell.frontend.operations import negative as negative
+    from stepwell.frontend.operations import not_equal as not_equal
+    from stepwell.frontend.operations import one_hot as one_hot
+    from stepwell.frontend.operations import ones as ones
+    from stepwell.frontend.operations import ones_like as ones_like
+    from stepwell.frontend.operations import pad as pad
+    from stepwell.frontend.operations import permute_dims as permute_dims
+    from stepwell.frontend.operations import pow as pow
+    from stepwell.frontend.operations import prod as prod
+    from stepwell.frontend.operations import reciprocal as reciprocal
+    from stepwell.frontend.operations import relu as relu
+    from stepwell.frontend.operations import remainder as remainder
+    from stepwell.frontend.operations import repeat as repeat
+    from stepwell.frontend.operations import reshape as reshape
+    from stepwell.frontend.operations import roll as roll
+    from stepwell.frontend.operations import round as round
+    from stepwell.frontend.operations import rsqrt as rsqrt
+    from stepwell.frontend.operations import scatter_add as scatter_add
+    from stepwell.frontend.operations import sigmoid as sigmoid
+    from stepwell.frontend.operations import sign as sign
+    from stepwell.frontend.operations import silu as silu
+    from stepwell.frontend.operations import sin as sin
+    from stepwell.frontend.operations import softmax as softmax
+    from stepwell.frontend.operations import softplus as softplus
+    from stepwell.frontend.operations import split as split
+    from stepwell.frontend.operations import sqrt as sqrt
+    from stepwell.frontend.operations import square as square
+    from stepwell.frontend.operations import squeeze as squeeze
+    from stepwell.frontend.operations import stack as stack
+    from stepwell.frontend.operations import std as std
+    from stepwell.frontend.operations import stop_gradient as stop_gradient
+    from stepwell.frontend.operations import subtract as subtract
+    from stepwell.frontend.operations import sum as sum
+    from stepwell.frontend.operations import swapaxes as swapaxes
+    from stepwell.frontend.operations import take as take
+    from stepwell.frontend.operations import take_along_axis as take_along_axis
+    from stepwell.frontend.operations import tanh as tanh
+    from stepwell.frontend.operations import tensordot as tensordot
+    from stepwell.frontend.operations import tile as tile
+    from stepwell.frontend.operations import transpose as transpose
+    from stepwell.frontend.operations import tril as tril
+    from stepwell.frontend.operations import triu as triu
+    from stepwell.frontend.operations import var as var
+    from stepwell.frontend.operations import vecdot as vecdot
+    from stepwell.frontend.operations import where as where
+    from stepwell.frontend.operations import zeros as zeros
+    from stepwell.frontend.operations import zeros_like as zeros_like
+    from stepwell.frontend.random_state import manual_seed as manual_seed
+    from stepwell.frontend.training import TrainStep as TrainStep
+    from stepwell.frontend.training import train_step as train_step
+    from stepwell.frontend.transformations import compile as compile
+    from stepwell.frontend.transformations import grad as grad
+    from stepwell.frontend.transformations import jit as jit
+    from stepwell.frontend.transformations import value_and_grad as value_and_grad
+    from stepwell.frontend.tree import tree_map as tree_map
+
+_MODULES = ("nn", "optim", "random")
+_HOMES = {
+    "array": "Array asarray",
+    "dtypes": "DType bool_ float16 float32 int32 uint32",
+    "executable": "Executable Spec load save spec",
+    "random_state": "manual_seed",
+    "training": "TrainStep train_step",
+    "transformations": "compile grad jit value_and_grad",
+    "tree": "tree_map",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"stepwell.frontend.{name}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'stepwell' has no attribute {name!r}")
+    home = import_module(f"stepwell.frontend.{_HOME.get(name, 'operations')}")
+    if name not in _HOME and name not in home.__all__:
+        import difflib
+
+        close = difflib.get_close_matches(name, dir(), 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"module 'stepwell' has no attribute {name!r}{hint}")
+    globals()[name] = value = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    from stepwell.frontend.operations import __all__ as operations
+
+    return sorted({*_MODULES, *_HOME, *operations, "__version__"})

@@ -1,0 +1,45 @@
+"""Neural network modules by PyTorch's names. See `module.py` for what a module is."""
+
+from stepwell.frontend.nn import functional, init
+from stepwell.frontend.nn.layers import (
+    GELU,
+    Dropout,
+    Embedding,
+    Flatten,
+    Identity,
+    LayerNorm,
+    Linear,
+    LogSoftmax,
+    ModuleList,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
+from stepwell.frontend.nn.module import Buffer, Module, Parameter, functional_call
+
+__all__ = [
+    "GELU",
+    "Buffer",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "Identity",
+    "LayerNorm",
+    "Linear",
+    "LogSoftmax",
+    "Module",
+    "ModuleList",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "functional",
+    "functional_call",
+    "init",
+]

@@ -1,0 +1,121 @@
+"""Random numbers from keys: the same key gives the same numbers on every device.
+
+A key is two u32. Draw from each key once; `split` and `fold_in` make new ones.
+
+    key = sw.random.key(0)
+    first, second = sw.random.split(key)
+    x = sw.random.normal(first, (3, 4))
+
+`next_key` draws from the global stream, which `sw.manual_seed` restarts: outside of compiled
+functions at once, inside them from a new seed at each call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stepwell.dialects.array import random as ops
+from stepwell.dialects.errors import DTypeError, ShapeError
+from stepwell.frontend import tracing
+from stepwell.frontend.array import Array, ArrayLike
+from stepwell.frontend.building import emit, lift
+from stepwell.frontend.creation import arange
+from stepwell.frontend.dispatch import operation
+from stepwell.frontend.dtypes import int32, uint32
+from stepwell.frontend.executable import SEED, Captured
+from stepwell.frontend.random_state import manual_seed, next_seed
+from stepwell.frontend.shaping import stack
+from stepwell.frontend.tracing import Tracer
+
+__all__ = ["bits", "fold_in", "key", "manual_seed", "next_key", "normal", "randint", "split", "uniform"]
+
+Sizes = int | Sequence[int]
+
+
+def _sizes(shape: Sizes) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def _key(x: ArrayLike) -> Tracer:
+    tracer = lift(x)
+    if tracer.dtype is not uint32 or tracer.shape != (2,):
+        raise DTypeError(
+            f"a random key is u32[2], not {tracer.type_text()}; make one with `sw.random.key(seed)`"
+        )
+    return tracer
+
+
+@operation
+def key(seed: ArrayLike, /) -> Array:
+    """The key of a seed: an integer from 0 to 2**32 - 1."""
+    word = lift(seed)
+    if word.dtype.kind != "int" or word.shape:
+        raise DTypeError(f"a seed is an integer of rank 0, not {word.type_text()}")
+    word = word.astype(uint32)
+    return stack([lift(0, uint32), word])
+
+
+@operation
+def split(key: Array, /, num: int = 2) -> list[Array]:
+    """`num` new keys."""
+    words = emit(ops.RandomBitsOp(_key(key).value, (num, 2)))
+    return [words[i] for i in range(num)]
+
+
+@operation
+def fold_in(key: Array, data: ArrayLike, /) -> Array:
+    """A new key from a key and an integer of rank 0."""
+    words = _key(key)
+    first, second = (lift(words[i], None, (2,)) for i in range(2))
+    # Draws encrypt the counters (0, i): these are others unless data is -1.
+    counter = lift(lift(data).astype(uint32) + 1, uint32, (2,))
+    low = lift(arange(2, dtype=uint32))
+    return emit(ops.ThreefryOp(first.value, second.value, counter.value, low.value))
+
+
+@operation
+def bits(key: Array, shape: Sizes = (), /) -> Array:
+    """32 random bits an element, as u32."""
+    return emit(ops.RandomBitsOp(_key(key).value, _sizes(shape)))
+
+
+@operation
+def uniform(
+    key: Array, shape: Sizes = (), /, *, minval: Array | float = 0.0, maxval: Array | float = 1.0
+) -> Array:
+    """Uniform on [minval, maxval), in f32."""
+    unit = emit(ops.RandomUniformOp(_key(key).value, _sizes(shape)))
+    if not isinstance(minval, Array) and not isinstance(maxval, Array) and (minval, maxval) == (0, 1):
+        return unit
+    return unit * (lift(maxval) - lift(minval)) + minval
+
+
+@operation
+def normal(key: Array, shape: Sizes = (), /) -> Array:
+    """Normal with mean 0 and variance 1, in f32."""
+    return emit(ops.RandomNormalOp(_key(key).value, _sizes(shape)))
+
+
+@operation
+def randint(key: Array, shape: Sizes, low: int, high: int, /) -> Array:
+    """Integers from low to high - 1, in i32; the bias is below (high - low) / 2**32."""
+    if not low < high:
+        raise ShapeError(f"randint: there is no integer from {low} to {high} - 1")
+    words = emit(ops.RandomBitsOp(_key(key).value, _sizes(shape)))
+    return (words % (high - low)).astype(int32) + low
+
+
+def next_key() -> Array:
+    """A key from the global stream."""
+    trace = tracing.current()
+    if trace is None:
+        return Array(np.array([0, next_seed()], np.uint32))
+
+    def seed() -> tuple[Tracer, Captured]:
+        return trace.argument((), uint32, SEED), Captured(SEED, next_seed)
+
+    word = Tracer(trace, trace.capture(next_seed, seed))
+    trace.keys += 1
+    return fold_in(key(word), trace.keys)
