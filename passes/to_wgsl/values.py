@@ -146,10 +146,12 @@ def _remainder(b: Builder, op: Operation) -> SSAValue:
 
 
 def _ceil_divide(b: Builder, op: Operation) -> SSAValue:
-    """`ceil(x / y)` == `(x + y - 1) / y`, unsigned."""
+    """`ceil(x / y)` == `x / y + (x % y != 0)`, unsigned."""
     lhs, rhs = (b.convert(operand, u32) for operand in _operands(b, op))
-    up = b.emit(e.SubOp, (rhs, b.number(1, rhs.type)), rhs.type)
-    result = b.emit(e.DivOp, (b.emit(e.AddOp, (lhs, up), lhs.type), rhs), lhs.type)
+    type = lhs.type
+    rest = b.emit(e.RemOp, (lhs, rhs), type)
+    up = b.emit(e.NeOp, (rest, b.number(0, type)), bools_like(type))
+    result = b.emit(e.AddOp, (b.emit(e.DivOp, (lhs, rhs), type), b.convert(up, u32)), type)
     return b.convert(result, element_of(b.type(op.results[0].type)))
 
 
@@ -160,7 +162,10 @@ def _shift(target: type[Operation], element: IntegerType | None) -> Rule:
         lhs, rhs = _operands(b, op)
         if element is not None:
             lhs = b.convert(lhs, element)
-        result = b.emit(target, (lhs, b.convert(rhs, u32)), lhs.type)
+        constant = constant_of(rhs)
+        amount = with_element(rhs.type, u32)
+        rhs = b.convert(rhs, u32) if constant is None else b.number(constant % 32, amount)
+        result = b.emit(target, (lhs, rhs), lhs.type)
         return b.convert(result, element_of(b.type(op.results[0].type)))
 
     return rule

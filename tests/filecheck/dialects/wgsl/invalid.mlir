@@ -160,3 +160,13 @@ wgsl.shader @bits {
     %y = wgsl.bitcast %x : f16 to i32
   }
 }
+
+// -----
+
+wgsl.shader @far {
+  wgsl.entry [1, 1, 1] {
+    %x = wgsl.constant 32 : ui32
+    // expected-error @below {{wgsl.shl: rhs is a constant of 32 or more}}
+    %y = wgsl.shl %x, %x : ui32
+  }
+}
