@@ -1,0 +1,229 @@
+"""From tensors to buffers: kernels write to memrefs, and the host program says which.
+
+Before (`fused`):
+
+    func.func @main(%w: tensor<4xf32> {stepwell.donated = 0 : i32}, %g: tensor<4xf32>)
+        -> tensor<4xf32> {
+      %0 = kernel.launch @map_0(%w, %g) : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+      return %0
+    }
+
+After: `map_0` overwrites `%w`, because no launch reads the old `%w` later.
+
+    func.func @main(%w: memref<4xf32> {stepwell.donated = 0 : i32}, %g: memref<4xf32>)
+        -> memref<4xf32> {
+      kernel.launch @map_0(%w, %g) : (memref<4xf32>, memref<4xf32>) -> ()
+      return %w
+    }
+
+A result overwrites its donated argument when the kernel reads each element of it only where it
+writes that element, and every other reader can run before. Launches are reordered for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects import arith, bufferization, func, memref, tensor
+from xdsl.dialects.builtin import (
+    DenseIntOrFPElementsAttr,
+    FunctionType,
+    MemRefType,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+    UnitAttr,
+)
+from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.passes import ModulePass
+
+from stepwell.dialects.emit import Emitter
+from stepwell.dialects.kernel import FuncOp, LaunchOp, ReturnOp
+from stepwell.passes.donation import donated_arguments
+from stepwell.passes.in_place import Launches
+
+KIND = "stepwell.kind"
+"""On `memref.alloc`: "output" for what the caller receives."""
+
+
+@dataclass(frozen=True)
+class BufferizeKernelsPass(ModulePass):
+    """Turns kernels and the host program from tensors to memrefs."""
+
+    name = "bufferize-kernels"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        kernels = {k.sym_name.data: k for k in op.body.block.ops if isinstance(k, FuncOp)}
+        variants: dict[tuple[str, tuple[int | None, ...]], FuncOp] = {}
+        for function in list(op.body.block.ops):
+            if isinstance(function, func.FuncOp) and function.body.blocks:
+                _Host(op, function, kernels, variants).run()
+        for (name, _), variant in variants.items():
+            op.body.block.insert_op_before(variant, kernels[name])
+        for kernel in kernels.values():
+            kernel.detach()
+            kernel.erase(safe_erase=False)
+
+
+def memref_type(type: Attribute) -> MemRefType[Attribute]:
+    """The buffer of a tensor."""
+    assert isinstance(type, TensorType), f"{type} is no tensor"
+    return MemRefType(type.element_type, type.get_shape())
+
+
+class _Host:
+    """Rewrites one host function."""
+
+    def __init__(
+        self,
+        module: ModuleOp,
+        function: func.FuncOp,
+        kernels: dict[str, FuncOp],
+        variants: dict[tuple[str, tuple[int | None, ...]], FuncOp],
+    ):
+        self.module, self.function = module, function
+        self.kernels, self.variants = kernels, variants
+        self.block = Block(arg_types=[memref_type(arg.type) for arg in function.args])
+        self.buffers: dict[SSAValue, SSAValue] = {}
+        for old, new in zip(function.args, self.block.args, strict=True):
+            new.name_hint = old.name_hint
+            self.buffers[old] = new
+        self.emit = Emitter(self.block, location=function.location)
+        returned = function.get_return_op()
+        assert returned is not None
+        self.returned = list(returned.operands)
+
+    def run(self) -> None:
+        function = self.function
+        launches = [op for op in function.body.block.ops if isinstance(op, LaunchOp)]
+        overwritten, order = Launches(launches, self.kernels).plan(donated_arguments(function))
+        for launch in order:
+            self._launch(launch, overwritten)
+        results: list[SSAValue] = []
+        for value in self.returned:
+            buffer = self.buffers.get(value)
+            if buffer is None:
+                buffer = self._constant_or_empty(value)
+            taken = buffer in results or (value in self.buffers and value in function.args)
+            if taken or isinstance(buffer.owner, memref.GetGlobalOp):
+                copy = self._allocate(value.type, output=True)
+                self.emit.insert(memref.CopyOp(buffer, copy))
+                buffer = copy
+            results.append(buffer)
+        self.emit.insert(func.ReturnOp(*results))
+        function_type = FunctionType.from_lists(
+            [arg.type for arg in self.block.args], [value.type for value in results]
+        )
+        new = func.FuncOp(
+            function.sym_name.data,
+            function_type,
+            Region(self.block),
+            arg_attrs=function.arg_attrs,
+            res_attrs=function.res_attrs,
+        )
+        new.attributes = dict(function.attributes)
+        new.location = function.location
+        self.module.body.block.insert_op_before(new, function)
+        function.detach()
+        function.erase(safe_erase=False)
+
+    def _launch(self, launch: LaunchOp, overwritten: dict[SSAValue, SSAValue]) -> None:
+        self.emit.location = launch.location
+        arguments = [self._buffer(value) for value in launch.arguments]
+        reused: list[int | None] = []
+        for result in launch.outputs:
+            donor = overwritten.get(result)
+            reused.append(_position(donor, launch.arguments))
+            if donor is not None:
+                destination = self.buffers[donor]
+            else:
+                destination = self._allocate(result.type, output=result in self.returned)
+            self.buffers[result] = destination
+            if reused[-1] is None:
+                arguments.append(destination)
+        name = launch.callee.root_reference.data
+        key = (name, tuple(reused))
+        if key not in self.variants:
+            same = sum(other == name for other, _ in self.variants)
+            variant = f"{name}_in_place_{same}" if same else name
+            self.variants[key] = _kernel_on_buffers(self.kernels[name], variant, reused)
+        self.emit.insert(LaunchOp(self.variants[key].sym_name.data, arguments))
+
+    def _buffer(self, value: SSAValue) -> SSAValue:
+        if value not in self.buffers:
+            self.buffers[value] = self._constant_or_empty(value)
+        return self.buffers[value]
+
+    def _constant_or_empty(self, value: SSAValue) -> SSAValue:
+        owner = value.owner
+        if isinstance(owner, arith.ConstantOp):
+            assert isinstance(owner.value, DenseIntOrFPElementsAttr)
+            globals = [op for op in self.module.body.block.ops if isinstance(op, memref.GlobalOp)]
+            for existing in globals:
+                if existing.initial_value == owner.value:
+                    name = existing.sym_name
+                    break
+            else:
+                name = StringAttr(f"constant_{len(globals)}")
+                constant = memref.GlobalOp.get(
+                    name, memref_type(value.type), owner.value, StringAttr("private"), UnitAttr()
+                )
+                first = self.module.body.block.first_op
+                assert first is not None
+                self.module.body.block.insert_op_before(constant, first)
+            return self.emit(memref.GetGlobalOp(name.data, memref_type(value.type)))
+        assert isinstance(owner, tensor.EmptyOp), f"{owner} on the host"
+        return self._allocate(value.type, output=True)
+
+    def _allocate(self, type: Attribute, *, output: bool) -> SSAValue:
+        buffer = memref_type(type)
+        op = memref.AllocOp.get(buffer.element_type, shape=buffer.get_shape())
+        if output:
+            op.attributes[KIND] = StringAttr("output")
+        return self.emit(op)
+
+
+def _position(value: SSAValue | None, values: Sequence[SSAValue]) -> int | None:
+    return next((index for index, other in enumerate(values) if other is value), None)
+
+
+def _kernel_on_buffers(kernel: FuncOp, name: str, reused: Sequence[int | None]) -> FuncOp:
+    """The kernel on memrefs; result i overwrites argument reused[i] unless that is None."""
+    old = kernel.block
+    returned = old.last_op
+    assert isinstance(returned, ReturnOp)
+    fresh = [v.type for v, r in zip(returned.values, reused, strict=True) if r is None]
+    types = [memref_type(type) for type in (*(arg.type for arg in old.args), *fresh)]
+    block = Block(arg_types=types)
+    emit = Emitter(block, location=kernel.location)
+    mapping: dict[SSAValue, SSAValue] = {}
+    for argument, new in zip(old.args, block.args, strict=False):
+        new.name_hint = argument.name_hint
+        mapping[argument] = emit(
+            bufferization.ToTensorOp(new, restrict=True, writable=argument.index in reused)
+        )
+    for op in old.ops:
+        if op is not returned:
+            block.add_op(op.clone(mapping))
+    outputs = iter(block.args[len(old.args) :])
+    for value, position in zip(returned.values, reused, strict=True):
+        destination = next(outputs) if position is None else block.args[position]
+        emit.insert(
+            bufferization.MaterializeInDestinationOp.build(
+                operands=[mapping[value], destination],
+                result_types=[[]],
+                properties={"writable": UnitAttr(), "restrict": UnitAttr()},
+            )
+        )
+    emit.insert(ReturnOp())
+    attrs = list(kernel.arg_attrs.data) if kernel.arg_attrs is not None else []
+    return FuncOp(
+        name,
+        FunctionType.from_lists(types, []),
+        Region(block),
+        arg_attrs=[*(a.data for a in attrs), *({} for _ in fresh)] if attrs else None,
+        attributes=kernel.attributes,
+        location=kernel.location,
+    )

@@ -1,0 +1,192 @@
+"""The whole lowering, read from top to bottom.
+
+`STAGES` is the table that everything else is derived from: `--to`, the README, the test parameters.
+"""
+
+from __future__ import annotations
+
+import difflib
+import gc
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
+from xdsl.passes import ModulePass
+from xdsl.transforms.canonicalize import CanonicalizePass
+from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
+
+from stepwell.dialects.errors import StepwellError, where
+from stepwell.passes.bufferize_kernels import BufferizeKernelsPass
+from stepwell.passes.convert_array_to_linalg import ConvertArrayToLinalgPass
+from stepwell.passes.convert_host_to_webgpu import ConvertHostToWebgpuPass
+from stepwell.passes.convert_kernels_to_wgsl import ConvertKernelsToWgslPass
+from stepwell.passes.decompose_composites import DecomposeCompositesPass
+from stepwell.passes.differentiate import DifferentiatePass
+from stepwell.passes.expand_math import ExpandMathPass
+from stepwell.passes.fuse_kernels import FuseKernelsPass
+from stepwell.passes.plan_memory import PlanMemoryPass
+from stepwell.passes.schedule_kernels import ScheduleKernelsPass
+from stepwell.passes.target import TARGETS, Target
+
+MakePass = Callable[[Target], ModulePass]
+Observer = Callable[[ModulePass, ModuleOp], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A level of the IR that one can stop at: what it is, how to get there, what it may hold."""
+
+    name: str
+    summary: str
+    passes: tuple[MakePass, ...]
+    dialects: frozenset[str]
+
+
+def _same(make: Callable[[], ModulePass]) -> MakePass:
+    """A pass that does not depend on the target."""
+    return lambda target: make()
+
+
+_KERNEL_BODY = frozenset({"linalg", "tensor", "arith", "math"})
+
+STAGES = (
+    Stage(
+        "array",
+        "value semantics on tensors: what was traced or imported",
+        (),
+        frozenset({"builtin", "func", "array"}),
+    ),
+    Stage(
+        "diff",
+        "gradient requests are gone: plain array operations",
+        (
+            _same(DifferentiatePass),
+            _same(CanonicalizePass),
+            _same(CommonSubexpressionElimination),
+        ),
+        frozenset({"builtin", "func", "array"}),
+    ),
+    Stage(
+        "linalg",
+        "structured operations on tensors, all upstream: one linalg.generic an operation",
+        (
+            _same(DecomposeCompositesPass),
+            _same(CanonicalizePass),
+            _same(CommonSubexpressionElimination),
+            _same(ConvertArrayToLinalgPass),
+        ),
+        frozenset({"builtin", "func"}) | _KERNEL_BODY,
+    ),
+    Stage(
+        "fused",
+        "one kernel.func a distinct kernel; the host launches them on tensors",
+        (lambda target: FuseKernelsPass(target.name), _same(ExpandMathPass)),
+        frozenset({"builtin", "func", "kernel"}) | _KERNEL_BODY,
+    ),
+    Stage(
+        "buffers",
+        "kernels on memrefs; a host program with planned, reused, overwritten buffers",
+        (_same(BufferizeKernelsPass), _same(PlanMemoryPass)),
+        frozenset({"builtin", "func", "kernel", "memref", "bufferization"}) | _KERNEL_BODY,
+    ),
+    Stage(
+        "tiled",
+        "kernels as explicit threads, loops, vectors and workgroup memory",
+        (lambda target: ScheduleKernelsPass(target.name),),
+        frozenset({"builtin", "func", "kernel", "memref", "arith", "math", "scf", "gpu", "vector"}),
+    ),
+    Stage(
+        "wgsl",
+        "WGSL shaders and a WebGPU host program",
+        (_same(ConvertKernelsToWgslPass), _same(ConvertHostToWebgpuPass)),
+        frozenset({"builtin", "func", "wgsl", "webgpu"}),
+    ),
+)
+"""Every stage in order, with the passes that lead to it from the stage before."""
+
+
+def stage_named(name: str) -> Stage:
+    """The stage called `name`; raises `StepwellError` with a suggestion."""
+    for stage in STAGES:
+        if stage.name == name:
+            return stage
+    names = [stage.name for stage in STAGES]
+    close = difflib.get_close_matches(name, names, 1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    raise StepwellError(f"unknown stage '{name}' (there are {', '.join(names)}){hint}")
+
+
+def stages_until(name: str) -> tuple[Stage, ...]:
+    """The stages from the first to the one called `name`."""
+    return STAGES[: STAGES.index(stage_named(name)) + 1]
+
+
+def stage_of(module: ModuleOp) -> Stage:
+    """The earliest stage whose dialects admit every operation of the module."""
+    found = {op.dialect_name() for op in module.walk()}
+    for stage in STAGES:
+        if found <= stage.dialects:
+            return stage
+    foreign = sorted(found - frozenset[str]().union(*(stage.dialects for stage in STAGES)))
+    mixed = f"dialects {', '.join(foreign)} belong to no stage" if foreign else "it mixes stages"
+    raise StepwellError(f"the module is at no stage: {mixed}")
+
+
+def check_legal(module: ModuleOp, stage: Stage) -> None:
+    """Raises `StepwellError` for an operation that the stage may not hold."""
+    for op in module.walk():
+        if op.dialect_name() not in stage.dialects:
+            raise StepwellError(
+                f"{where(op.location)}{op.name} is not legal at stage '{stage.name}'"
+            )
+
+
+def lower(
+    module: ModuleOp,
+    target: Target = TARGETS[0],
+    to: str = "wgsl",
+    *,
+    verify_each: bool = False,
+    observe: Observer | None = None,
+) -> ModuleOp:
+    """Lowers `module` in place from the stage it is at to the stage `to`, and returns it.
+
+    The module is verified at entry and at exit; with `verify_each`, after every pass. `observe` is
+    called after each pass. Raises `StepwellError` for what cannot be lowered, naming the place in
+    the user's program, and xDSL's `VerifyException` for invalid IR.
+    """
+    module.verify()
+    start = STAGES.index(stage_of(module))
+    context = Context()
+    with _collector_frozen():
+        for stage in STAGES[start + 1 : STAGES.index(stage_named(to)) + 1]:
+            for make in stage.passes:
+                pass_ = make(target)
+                pass_.apply(context, module)
+                if verify_each:
+                    module.verify()
+                if observe is not None:
+                    observe(pass_, module)
+            check_legal(module, stage)
+    module.verify()
+    return module
+
+
+def kernels_of(module: ModuleOp) -> Iterator[Operation]:
+    """The kernels (or shaders) of a module at any stage that has them."""
+    return (op for op in module.body.block.ops if op.name in ("kernel.func", "wgsl.shader"))
+
+
+@contextmanager
+def _collector_frozen() -> Generator[None]:
+    """IR is one large cyclic graph: collecting garbage while it grows costs a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

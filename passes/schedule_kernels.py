@@ -1,0 +1,73 @@
+"""Gives every kernel its schedule: from operations on whole tensors to explicit loops and memory.
+
+Before (`buffers`):
+
+    kernel.func @map_0(%a: memref<8xf32>, %out: memref<8xf32>) {
+      %x = bufferization.to_tensor %a restrict : memref<8xf32> to tensor<8xf32>
+      %y = linalg.generic ... math.exp ...
+      bufferization.materialize_in_destination %y in restrict writable %out
+      kernel.return
+    }
+
+After (`tiled`):
+
+    kernel.func @map_0(%a: memref<8xf32>, %out: memref<8xf32>)
+        attributes {workgroup_size = array<i32: 2, 1, 1>, grid = array<i32: 1, 1, 1>} {
+      %t = gpu.thread_id x
+      %i = arith.muli %t, %c4
+      %v = vector.load %a[%i] : memref<8xf32>, vector<4xf32>
+      %e = math.exp %v : vector<4xf32>
+      vector.store %e, %out[%i]
+      kernel.return
+    }
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from stepwell.dialects.kernel import FuncOp
+from stepwell.passes.schedules.contraction import Contraction
+from stepwell.passes.schedules.frame import Frame
+from stepwell.passes.schedules.map import schedule_map
+from stepwell.passes.schedules.reduction import schedule_reduction
+from stepwell.passes.schedules.register_tiles import RegisterTiles
+from stepwell.passes.schedules.workgroup_tiles import WorkgroupTiles
+from stepwell.passes.structured import Kind
+from stepwell.passes.target import target_named
+
+
+@dataclass(frozen=True)
+class ScheduleKernelsPass(ModulePass):
+    """Gives every kernel its schedule for a target."""
+
+    name = "schedule-kernels"
+
+    target: str = "software"
+    """The device class that the schedules suit."""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        target = target_named(self.target)
+        for kernel in list(op.body.block.ops):
+            if isinstance(kernel, FuncOp) and kernel.grid is None:
+                tiled = _schedule(Frame(kernel, target))
+                op.body.block.insert_op_before(tiled, kernel)
+                kernel.detach()
+                kernel.erase(safe_erase=False)
+
+
+def _schedule(frame: Frame) -> FuncOp:
+    match frame.domain.kind:
+        case Kind.CONTRACTION:
+            contraction = Contraction(frame)
+            if frame.target.tiles_in_workgroup_memory:
+                return WorkgroupTiles(contraction).run()
+            return RegisterTiles(contraction).run()
+        case Kind.REDUCTION:
+            return schedule_reduction(frame)
+        case _:
+            return schedule_map(frame)

@@ -1,0 +1,125 @@
+"""The schedule of contractions: matrix products and everything that reads like one.
+
+The loops of a contraction are grouped into batch, rows, columns and depth, each flattened. A thread
+computes a tile of rows x vectors of columns in registers; where its operands come from is the
+target's choice: straight from storage (`register_tiles`), or staged through workgroup memory by the
+whole workgroup (`workgroup_tiles`). Operands are evaluated point by point, so any prologue is part
+of the load; the epilogue is whatever the kernel stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.dialects import arith, math
+from xdsl.dialects.builtin import AnyFloat, VectorType
+from xdsl.ir import BlockArgument, Operation, SSAValue
+
+from stepwell.passes import structured
+from stepwell.passes.index import Index, Var, apply_map, delinearize, linearize
+from stepwell.passes.schedules.frame import Frame, Mapped, assign, extents, lanes, placed
+from stepwell.passes.structured import shape_of
+
+WIDTH = 4
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some loops of the contraction, flattened into one."""
+
+    variables: tuple[Index, ...]
+
+    @property
+    def extent(self) -> int:
+        return prod(extents(self.variables))
+
+    def at(self, position: Index) -> dict[Var, Index]:
+        """The loops at a flattened position."""
+        return assign(self.variables, delinearize(position, extents(self.variables)))
+
+
+class Contraction:
+    """What both ways of tiling share: the flattened loops, operands and the epilogue."""
+
+    def __init__(self, frame: Frame):
+        self.frame, self.points = frame, frame.points
+        (self.fold,) = frame.domain.folds
+        op = self.fold.op
+        loops = structured.contraction_loops(op)
+        assert loops is not None, "the fold of a contraction kernel is a contraction"
+        self.batch, self.rows, self.columns, self.depth = (
+            Group(tuple(self.fold.loops[loop] for loop in group)) for group in loops
+        )
+        self.add = structured.combiner(op)
+        (product,) = [v for v in self.add.operands if not isinstance(v, BlockArgument)]
+        assert isinstance(product.owner, Operation)
+        self.multiply = product.owner
+        # The body may multiply either way around; operand 0 has the rows.
+        sides = {_source(factor).index: factor for factor in self.multiply.operands}
+        self.factors = [sides[0], sides[1]]
+        width = WIDTH if self.columns.extent % WIDTH == 0 else 1
+        self.lanes, self.lane = lanes(width)
+        self.width = width
+
+    @property
+    def column_vectors(self) -> int:
+        return self.columns.extent // self.width
+
+    def accumulator(self) -> SSAValue:
+        """The initial value of a vector of results."""
+        with self.points.over(self.lanes):
+            start = self.points.emit(arith.ConstantOp(structured.identity(self.fold.op)))
+            return self.points.broadcast(start) if self.lanes is not None else start
+
+    def operand(self, side: int, mapped: Mapped) -> SSAValue:
+        """A factor (0: of the rows, 1: of the columns) at a point, widened as the body does."""
+        op = self.fold.op
+        place = apply_map(structured.input_maps(op)[side], placed(self.fold.loops, mapped))
+        value = self.points.value(op.inputs[side], place)
+        owner = self.factors[side].owner
+        return self.points.apply(owner, [value]) if isinstance(owner, arith.ExtFOp) else value
+
+    def multiply_add(self, lhs: SSAValue, rhs: SSAValue, accumulator: SSAValue) -> SSAValue:
+        """accumulator + lhs * rhs over the lanes of the columns."""
+        with self.points.over(self.lanes):
+            if self.lanes is not None:
+                lhs, rhs = self.points.broadcast(lhs), self.points.broadcast(rhs)
+            element = rhs.type.element_type if isinstance(rhs.type, VectorType) else rhs.type
+            if isinstance(element, AnyFloat):
+                return self.points.emit(math.FmaOp(lhs, rhs, accumulator))
+            product = self.points.emit(arith.MuliOp(lhs, rhs))
+            return self.points.emit(arith.AddiOp(accumulator, product))
+
+    def runs_along(self, side: int, group: Group) -> bool:
+        """Whether the operand is contiguous in memory along the group's last loop."""
+        op = self.fold.op
+        place = apply_map(structured.input_maps(op)[side], self.fold.loops)
+        if not group.variables or not group.variables[-1].terms:
+            return False
+        position = linearize(place, shape_of(op.inputs[side]))
+        (last,) = group.variables[-1].terms
+        return position.terms.get(last) == 1
+
+    def epilogue(
+        self, batch: Index, row: Index, column: Index, result: SSAValue, guard: SSAValue | None
+    ) -> None:
+        """Writes the kernel's outputs for one vector of results."""
+        mapped = {**self.batch.at(batch), **self.rows.at(row), **self.columns.at(column)}
+
+        def body() -> Sequence[SSAValue]:
+            with self.points.over(self.lanes):
+                place = placed(self.fold.place, mapped)
+                self.points.register(self.fold.op.results[0], place, result)
+                return self.frame.store(self.frame.outputs, mapped)
+
+        self.frame.when(guard, body)
+
+
+def _source(value: SSAValue) -> BlockArgument:
+    if not isinstance(value, BlockArgument):
+        assert isinstance(value.owner, arith.ExtFOp)
+        value = value.owner.input
+    assert isinstance(value, BlockArgument)
+    return value

@@ -1,0 +1,254 @@
+"""What every schedule builds in: the tiled kernel under construction, its ids, loops and guards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.dialects import arith, bufferization, gpu, memref, scf
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    FunctionType,
+    MemRefType,
+    NoneAttr,
+    i32,
+)
+from xdsl.dialects.linalg.ops import FillOp, GenericOp
+from xdsl.ir import Attribute, Block, Region, SSAValue
+
+from stepwell.dialects.errors import UnsupportedError, where
+from stepwell.dialects.kernel import FuncOp, ReturnOp, WorkgroupMemoryAttr
+from stepwell.passes.domain import Domain, Place
+from stepwell.passes.index import ZERO, Index, Var, linearize, var
+from stepwell.passes.schedules.point import INDEX, Lanes, PointEmitter
+from stepwell.passes.structured import shape_of
+from stepwell.passes.target import Target
+
+Mapped = Mapping[Var, Index]
+"""Where a schedule puts each variable of the domain."""
+
+
+@dataclass
+class Output:
+    """A tensor that the kernel stores."""
+
+    tensor: SSAValue
+    place: Place
+    memref: SSAValue
+
+
+class Frame:
+    """A kernel on its way from `buffers` to `tiled`."""
+
+    def __init__(self, kernel: FuncOp, target: Target):
+        self.kernel = kernel
+        self.target = target
+        self.block = Block(arg_types=[_flat(arg.type) for arg in kernel.block.args])
+        for new, old in zip(self.block.args, kernel.block.args, strict=True):
+            new.name_hint = old.name_hint
+        self.domain = Domain()
+        buffers: dict[SSAValue, SSAValue] = {}
+        destinations: dict[SSAValue, list[SSAValue]] = {}
+        body: list[FillOp | GenericOp] = []
+        for op in kernel.block.ops:
+            match op:
+                case bufferization.ToTensorOp():
+                    buffers[op.tensor] = self._argument(op.memref)
+                case bufferization.MaterializeInDestinationOp():
+                    destinations.setdefault(op.source, []).append(self._argument(op.dest))
+                case FillOp() | GenericOp():
+                    body.append(op)
+                case _:
+                    pass
+        for op in reversed(body):
+            (result,) = op.results
+            read = result in self.domain.places or result in destinations
+            if read and not self.domain.add(op, stored=result in destinations):
+                raise UnsupportedError(
+                    f"{where(op.location)}kernel @{kernel.sym_name.data}: "
+                    f"{op.name} does not share the kernel's domain"
+                )
+        self.outputs = [
+            Output(tensor, place, memref)
+            for tensor, place in self.domain.outputs.items()
+            for memref in destinations[tensor]
+        ]
+        self.points = PointEmitter(self.block, buffers, None)
+
+    def _argument(self, value: SSAValue) -> SSAValue:
+        return self.block.args[self.kernel.block.args.index(value)]
+
+    def thread(self, threads: int) -> Index:
+        """The id of the thread in its workgroup."""
+        return self._id(gpu.ThreadIdOp, "x", threads)
+
+    def workgroup(self, count: int) -> tuple[Index, tuple[int, int, int]]:
+        """A flat id in [0, count) and the grid it takes; the caller guards when it does not fit.
+
+        More workgroups than one dimension allows are folded into two.
+        """
+        limit = self.target.max_workgroups
+        if count <= limit:
+            return self._id(gpu.BlockIdOp, "x", count), (count, 1, 1)
+        rows = -(-count // limit)
+        columns = -(-count // rows)
+        x = self._id(gpu.BlockIdOp, "x", columns)
+        y = self._id(gpu.BlockIdOp, "y", rows)
+        return y * columns + x, (columns, rows, 1)
+
+    def _id(
+        self, op: type[gpu.ThreadIdOp] | type[gpu.BlockIdOp], dimension: str, extent: int
+    ) -> Index:
+        if extent == 1:
+            return ZERO
+        return var(extent, self.points.emit(op(gpu.DimensionAttr(gpu.DimensionEnum(dimension)))))
+
+    def loop(
+        self,
+        trips: int,
+        carried: Sequence[SSAValue],
+        body: Callable[[Index, Sequence[SSAValue]], Sequence[SSAValue]],
+    ) -> Sequence[SSAValue]:
+        """Runs `body` for 0, 1, ... trips - 1; it maps carried values to their next ones."""
+        if trips == 0:
+            return carried
+        if trips == 1:
+            return body(ZERO, carried)
+        points = self.points
+        block = Block(arg_types=[INDEX, *[value.type for value in carried]])
+        lower, upper, step = (points.emit.constant(bound, INDEX) for bound in (0, trips, 1))
+        with points.inside(block):
+            results = body(var(trips, block.args[0]), block.args[1:])
+            points.emit.insert(scf.YieldOp(*results))
+        return points.emit.all(scf.ForOp(lower, upper, step, carried, block))
+
+    def when(
+        self,
+        condition: SSAValue | None,
+        body: Callable[[], Sequence[SSAValue]],
+        otherwise: Callable[[], Sequence[SSAValue]] | None = None,
+    ) -> Sequence[SSAValue]:
+        """`body` if the condition holds (None: it always does), else the values of `otherwise`."""
+        if condition is None:
+            return body()
+        points = self.points
+
+        def region(build: Callable[[], Sequence[SSAValue]]) -> tuple[Block, list[Attribute]]:
+            block = Block()
+            with points.inside(block):
+                results = build()
+                points.emit.insert(scf.YieldOp(*results))
+            return block, [value.type for value in results]
+
+        then, types = region(body)
+        orelse = [region(otherwise)[0]] if otherwise is not None else None
+        return points.emit.all(
+            scf.IfOp(condition, types, [then], None if orelse is None else orelse)
+        )
+
+    def below(self, index: Index, bound: int) -> SSAValue | None:
+        """index < bound, or None where that is known."""
+        if index.hi < bound:
+            return None
+        points = self.points
+        return points.emit(
+            arith.CmpiOp(points.index(index), points.emit.constant(bound, INDEX), "ult")
+        )
+
+    def both(self, *conditions: SSAValue | None) -> SSAValue | None:
+        """The conjunction of conditions, None standing for one that holds."""
+        known = [condition for condition in conditions if condition is not None]
+        if not known:
+            return None
+        result = known[0]
+        for condition in known[1:]:
+            result = self.points.emit(arith.AndIOp(result, condition))
+        return result
+
+    def clamped(self, index: Index, bound: int) -> Index:
+        """min(index, bound - 1), for reads whose results are not used."""
+        if index.hi < bound:
+            return index
+        points = self.points
+        value = arith.MinUIOp(points.index(index), points.emit.constant(bound - 1, INDEX))
+        return Index({Var(bound, points.emit(value)): 1}, 0)
+
+    def guarded(self, index: Index, bound: int) -> Index:
+        """`index` where a guard holds that it is below `bound`: the same, of a known range."""
+        if index.hi < bound:
+            return index
+        return Index({Var(bound, self.points.index(index)): 1}, 0)
+
+    def shared(self, element: Attribute, size: int) -> SSAValue:
+        """Workgroup memory."""
+        return self.points.emit(
+            memref.AllocaOp.get(element, shape=[size], memory_space=WorkgroupMemoryAttr())
+        )
+
+    def barrier(self) -> None:
+        self.points.emit.insert(gpu.BarrierOp())
+
+    def store(self, outputs: Sequence[Output], mapped: Mapped) -> tuple[()]:
+        """Evaluates outputs where the schedule stands, then writes them.
+
+        All are evaluated first: one may overwrite in place what another still reads.
+        """
+        places = [placed(output.place, mapped) for output in outputs]
+        values = [
+            self.points.value(output.tensor, place)
+            for output, place in zip(outputs, places, strict=True)
+        ]
+        for output, place, value in zip(outputs, places, values, strict=True):
+            self.points.store(value, output.memref, linearize(place, shape_of(output.tensor)))
+        return ()
+
+    def finish(self, threads: int, grid: tuple[int, int, int]) -> FuncOp:
+        """The tiled kernel."""
+        if max(grid) > self.target.max_workgroups:
+            raise UnsupportedError(f"kernel @{self.kernel.sym_name.data}: grid {grid} is too large")
+        self.block.add_op(ReturnOp())
+        tiled = FuncOp(
+            self.kernel.sym_name.data,
+            FunctionType.from_lists([arg.type for arg in self.block.args], []),
+            Region(self.block),
+            attributes=self.kernel.attributes,
+            location=self.kernel.location,
+        )
+        tiled.arg_attrs = self.kernel.arg_attrs
+        tiled.workgroup_size = DenseArrayBase.from_list(i32, [threads, 1, 1])
+        tiled.grid = DenseArrayBase.from_list(i32, list(grid))
+        return tiled
+
+
+def placed(place: Sequence[Index], mapped: Mapped) -> Place:
+    """A place in domain variables, where the schedule puts them."""
+    return tuple(index.substitute(mapped) for index in place)
+
+
+def assign(variables: Sequence[Index], values: Sequence[Index]) -> dict[Var, Index]:
+    """Maps domain variables to the schedule's expressions."""
+    mapped: dict[Var, Index] = {}
+    for variable, value in zip(variables, values, strict=True):
+        for atom in variable.terms:
+            assert isinstance(atom, Var)
+            mapped[atom] = value
+    return mapped
+
+
+def extents(variables: Sequence[Index]) -> list[int]:
+    return [variable.hi + 1 for variable in variables]
+
+
+def lanes(width: int) -> tuple[Lanes | None, Index]:
+    """The lanes of a vector and the variable over them; none for width one."""
+    if width == 1:
+        return None, ZERO
+    variable = Var(width)
+    return Lanes(variable), Index({variable: 1}, 0)
+
+
+def _flat(type: Attribute) -> MemRefType[Attribute]:
+    assert isinstance(type, MemRefType)
+    space = type.memory_space
+    return MemRefType(type.element_type, [prod(type.get_shape())], NoneAttr(), space)

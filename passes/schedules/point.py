@@ -1,0 +1,298 @@
+"""Evaluating the tensors of a kernel point by point.
+
+A schedule lays out loops and asks for the value of a tensor at an index (`passes/index.py`). The
+index may run over the lanes of a vector, and then the value is a vector. What was computed once in
+an enclosing scope is used again; results of reductions are registered by the schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from xdsl.dialects import arith, memref, tensor, vector
+from xdsl.dialects.builtin import IndexType, MemRefType, VectorType
+from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
+
+from stepwell.dialects.emit import Emitter
+from stepwell.dialects.kernel import FromElementsOp
+from stepwell.passes import structured
+from stepwell.passes.domain import Place
+from stepwell.passes.index import Div, Index, Mod, Var, apply_map, constant, linearize
+from stepwell.passes.structured import shape_of
+
+INDEX = IndexType()
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """The variable that runs over the lanes of a vector."""
+
+    var: Var
+
+    @property
+    def width(self) -> int:
+        return self.var.extent
+
+
+class PointEmitter:
+    """Emits values of tensors at indices into a current block."""
+
+    def __init__(self, block: Block, buffers: dict[SSAValue, SSAValue], lanes: Lanes | None):
+        self.emit = Emitter(block)
+        self.buffers = buffers
+        """The memref of each tensor that lives in memory."""
+        self.lanes = lanes
+        self.scopes: list[dict[object, SSAValue]] = [{}]
+
+    @contextmanager
+    def inside(self, block: Block) -> Generator[None]:
+        """Emits into `block`; what is computed there is forgotten at its end."""
+        outer = self.emit.block
+        self.emit.block = block
+        self.scopes.append({})
+        yield
+        self.scopes.pop()
+        self.emit.block = outer
+
+    @contextmanager
+    def over(self, lanes: Lanes | None) -> Generator[None]:
+        """Evaluates over other lanes."""
+        outer, self.lanes = self.lanes, lanes
+        yield
+        self.lanes = outer
+
+    def register(self, tensor: SSAValue, place: Place, value: SSAValue) -> None:
+        """Says what `tensor` is at `place` from here on."""
+        self.scopes[-1][(tensor, place)] = value
+
+    def _known(self, key: object) -> SSAValue | None:
+        for scope in reversed(self.scopes):
+            if (value := scope.get(key)) is not None:
+                return value
+        return None
+
+    def value(self, tensor: SSAValue, place: Place) -> SSAValue:
+        """The element of `tensor` at `place`: a scalar, or a vector if it differs by lane."""
+        key = (tensor, place)
+        if (known := self._known(key)) is not None:
+            return known
+        if tensor in self.buffers:
+            value = self.load(self.buffers[tensor], linearize(place, shape_of(tensor)))
+        else:
+            owner = tensor.owner
+            assert isinstance(owner, FillOp | GenericOp), f"no schedule computed {tensor}"
+            value = self._fill(owner) if isinstance(owner, FillOp) else self._body(owner, place)
+        self.scopes[-1][key] = value
+        return value
+
+    def _fill(self, op: FillOp) -> SSAValue:
+        owner = op.inputs[0].owner
+        assert isinstance(owner, arith.ConstantOp)
+        return self._constant(owner)
+
+    def _constant(self, op: arith.ConstantOp) -> SSAValue:
+        key = (op.value, op.result.type)
+        if (known := self._known(key)) is None:
+            known = self.scopes[-1][key] = self.emit(op.clone())
+        return known
+
+    def _body(self, op: GenericOp, place: Place) -> SSAValue:
+        assert structured.kind_of(op) in (structured.Kind.MAP, structured.Kind.VIEW), (
+            f"the result of {op.name} is read where no schedule computed it"
+        )
+        return self.terms(op, place)[op.body.block.last_op.operands[0]]  # pyright: ignore[reportOptionalMemberAccess]
+
+    def terms(self, op: GenericOp, loops: Sequence[Index]) -> dict[SSAValue, SSAValue]:
+        """Every value of the body of `op` at `loops`, but for what needs the accumulator."""
+        block = op.body.block
+        maps = structured.input_maps(op)
+        values: dict[SSAValue, SSAValue] = {}
+        for argument in block.args:
+            if argument.index < len(maps) and argument.first_use is not None:
+                place = apply_map(maps[argument.index], loops)
+                values[argument] = self.value(op.inputs[argument.index], place)
+        self.emit.location = op.location
+        for inner in block.ops:
+            if inner is block.last_op or any(
+                isinstance(operand, BlockArgument) and operand not in values
+                for operand in inner.operands
+                if operand.owner is block
+            ):
+                continue
+            values[inner.results[0]] = self._inner(inner, values, loops)
+        return values
+
+    def _inner(
+        self, op: Operation, values: dict[SSAValue, SSAValue], loops: Sequence[Index]
+    ) -> SSAValue:
+        match op:
+            case arith.ConstantOp():
+                return self._constant(op)
+            case IndexOp():
+                return self.index(loops[op.dim.value.data])
+            case tensor.ExtractOp():
+                return self._extract(op.tensor, [values[index] for index in op.indices])
+            case _:
+                operands = [values[operand] for operand in op.operands]
+                return self.apply(op, operands)
+
+    def apply(self, op: Operation, operands: Sequence[SSAValue]) -> SSAValue:
+        """The scalar operation `op` on other operands, lane by lane if any is a vector."""
+        key = (type(op), *operands, *op.properties.values(), op.results[0].type)
+        if (known := self._known(key)) is not None:
+            return known
+        result = op.results[0].type
+        if any(isinstance(operand.type, VectorType) for operand in operands):
+            operands = [self.broadcast(operand) for operand in operands]
+            result = self._vector_type(result)
+        value = self.emit(
+            type(op).create(
+                operands=operands,
+                result_types=[result],
+                properties=op.properties,
+                attributes=op.attributes,
+            )
+        )
+        self.scopes[-1][key] = value
+        return value
+
+    def _vector_type(self, element: Attribute) -> VectorType:
+        assert self.lanes is not None
+        return VectorType(element, [self.lanes.width])
+
+    def broadcast(self, value: SSAValue) -> SSAValue:
+        """`value` in every lane, if it is not a vector already."""
+        if isinstance(value.type, VectorType):
+            return value
+        key = ("broadcast", value)
+        if (known := self._known(key)) is None:
+            known = self.emit(vector.BroadcastOp(value, self._vector_type(value.type)))
+            self.scopes[-1][key] = known
+        return known
+
+    def lane(self, value: SSAValue, lane: int) -> SSAValue:
+        """One lane of a vector; a scalar is the same in every lane."""
+        if not isinstance(value.type, VectorType):
+            return value
+        key = ("lane", value, lane)
+        if (known := self._known(key)) is None:
+            known = self.emit(vector.ExtractOp(value, [lane], value.type.element_type))
+            self.scopes[-1][key] = known
+        return known
+
+    def _by_lane(self, values: Sequence[SSAValue]) -> SSAValue:
+        return self.emit(FromElementsOp(*values))
+
+    def _extract(self, source: SSAValue, indices: Sequence[SSAValue]) -> SSAValue:
+        """`source` at computed positions."""
+        if any(isinstance(index.type, VectorType) for index in indices):
+            assert self.lanes is not None
+            lanes = range(self.lanes.width)
+            return self._by_lane(
+                [self._extract(source, [self.lane(i, lane) for i in indices]) for lane in lanes]
+            )
+        place = tuple(
+            Index({Var(size, index): 1}, 0)
+            for size, index in zip(shape_of(source), indices, strict=True)
+        )
+        return self.value(source, place)
+
+    def _over_lanes(self, position: Index) -> list[Index] | None:
+        """The position in each lane, if it differs by lane."""
+        if self.lanes is None or self.lanes.var not in position.variables():
+            return None
+        lanes = [
+            position.substitute({self.lanes.var: constant(lane)})
+            for lane in range(self.lanes.width)
+        ]
+        return None if all(lane == lanes[0] for lane in lanes) else lanes
+
+    def _is_vector(self, lanes: list[Index]) -> bool:
+        """Whether the positions are one aligned vector of memory."""
+        consecutive = all(lane - lanes[0] == constant(i) for i, lane in enumerate(lanes))
+        return consecutive and lanes[0].divisible_by(len(lanes))
+
+    def load(self, source: SSAValue, position: Index) -> SSAValue:
+        """Memory at a linear position."""
+        lanes = self._over_lanes(position)
+        if lanes is None:
+            return self.emit(memref.LoadOp.get(source, [self.index(self._first(position))]))
+        if self._is_vector(lanes):
+            assert isinstance(source.type, MemRefType)
+            result = self._vector_type(source.type.element_type)
+            return self.emit(vector.LoadOp(source, [self.index(lanes[0])], result))
+        return self._by_lane(
+            [self.emit(memref.LoadOp.get(source, [self.index(lane)])) for lane in lanes]
+        )
+
+    def store(self, value: SSAValue, destination: SSAValue, position: Index) -> None:
+        """Writes memory at a linear position."""
+        lanes = self._over_lanes(position)
+        if lanes is None:
+            at = self.index(self._first(position))
+            self.emit.insert(memref.StoreOp.get(value, destination, [at]))
+        elif self._is_vector(lanes):
+            value = self.broadcast(value)
+            self.emit.insert(vector.StoreOp(value, destination, [self.index(lanes[0])]))
+        else:
+            for number, lane in enumerate(lanes):
+                element = self.lane(value, number)
+                at = self.index(lane)
+                self.emit.insert(memref.StoreOp.get(element, destination, [at]))
+
+    def _first(self, position: Index) -> Index:
+        """A position that is the same in every lane, without the lane variable."""
+        if self.lanes is None:
+            return position
+        return position.substitute({self.lanes.var: constant(0)})
+
+    def index(self, position: Index) -> SSAValue:
+        """An index expression as a value of type `index` (or a vector of it)."""
+        if (known := self._known(position)) is not None:
+            return known
+        lanes = self._over_lanes(position)
+        if lanes is not None:
+            value = self._by_lane([self.index(lane) for lane in lanes])
+        else:
+            value = self._sum(self._first(position))
+        self.scopes[-1][position] = value
+        return value
+
+    def _sum(self, position: Index) -> SSAValue:
+        # Subtraction comes last: an index is unsigned.
+        added = [term for term in position.terms.items() if term[1] > 0]
+        total: SSAValue | None = None
+        for atom, factor in added:
+            term = self._scaled(self._atom(atom), factor)
+            total = term if total is None else self.emit(arith.AddiOp(total, term))
+        if total is None:
+            total = self.emit.constant(position.const, INDEX)
+        elif position.const > 0:
+            total = self.emit(arith.AddiOp(total, self.index(constant(position.const))))
+        for atom, factor in position.terms.items():
+            if factor < 0:
+                term = self._scaled(self._atom(atom), -factor)
+                total = self.emit(arith.SubiOp(total, term))
+        if added and position.const < 0:
+            total = self.emit(arith.SubiOp(total, self.index(constant(-position.const))))
+        return total
+
+    def _scaled(self, value: SSAValue, factor: int) -> SSAValue:
+        if factor == 1:
+            return value
+        return self.emit(arith.MuliOp(value, self.index(constant(factor))))
+
+    def _atom(self, atom: Var | Div | Mod) -> SSAValue:
+        if isinstance(atom, Var):
+            assert atom.value is not None, "an index variable has no value yet"
+            return atom.value
+        key = ("atom", atom)
+        if (known := self._known(key)) is None:
+            operation = arith.DivUIOp if isinstance(atom, Div) else arith.RemUIOp
+            divisor = self.index(constant(atom.divisor))
+            known = self.emit(operation(self.index(atom.base), divisor))
+            self.scopes[-1][key] = known
+        return known
