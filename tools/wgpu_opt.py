@@ -5,6 +5,7 @@ Exit code 0, or 1 with one diagnostic per input: never a traceback, whatever the
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from argparse import Namespace
@@ -19,6 +20,7 @@ from xdsl.utils.target import Target
 from stepwell.tools.driver.arguments import build_parser, pass_options
 from stepwell.tools.driver.diagnostics import Diagnostic, DiagnosticError, UsageError
 from stepwell.tools.driver.expected import check_expected
+from stepwell.tools.driver.failures import describe
 from stepwell.tools.driver.listing import list_passes, show_dialects
 from stepwell.tools.driver.pipelines import (
     Node,
@@ -41,18 +43,28 @@ _REPRODUCIBLE = ("pass_pipeline", "passes", "to", "target", "verify_each")
 """What a reproducer's configuration may set; the rest stays in the hands of who runs it."""
 
 
+_STACKTRACE = "--mlir-print-stacktrace-on-diagnostic"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; `argv` is without the program's name."""
+    arguments = sys.argv[1:] if argv is None else argv
     try:
-        return _run(sys.argv[1:] if argv is None else argv)
+        return _run(arguments)
     except UsageError as error:
         print(f"wgpu-opt: error: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # The reader, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if _STACKTRACE in arguments:
+            raise
+        print(f"wgpu-opt: error: a bug of wgpu-opt itself: {describe(error)}", file=sys.stderr)
+        print(f"note: {_STACKTRACE} shows where; please report it", file=sys.stderr)
+        return 1
 
 
 def _run(argv: Sequence[str]) -> int:

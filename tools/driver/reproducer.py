@@ -18,7 +18,7 @@ _PREFIX = "// configuration: "
 
 
 def write_reproducer(path: str, ir: str, configuration: list[str], message: str) -> None:
-    """Writes the file; an OSError is the caller's."""
+    """Writes the file. Raises: OSError."""
     header = f"{_PREFIX}{shlex.join(configuration)}\n// error: {message}\n"
     Path(path).write_text(f"{header}{ir}\n", encoding="utf-8")
 

@@ -59,8 +59,12 @@ class Session:
     def _reproduce(self, ir: str, error: DiagnosticError) -> DiagnosticError:
         path = cast(str, self.crash_reproducer)
         diagnostic = error.diagnostic
-        write_reproducer(path, ir, self.configuration, diagnostic.message)
-        note = Diagnostic(Severity.NOTE, diagnostic.location, f"reproducer written to '{path}'")
+        try:
+            write_reproducer(path, ir, self.configuration, diagnostic.message)
+            text = f"reproducer written to '{path}'"
+        except OSError as problem:
+            text = f"no reproducer: cannot write '{path}': {problem.strerror}"
+        note = Diagnostic(Severity.NOTE, diagnostic.location, text)
         return DiagnosticError(dataclasses.replace(diagnostic, notes=(*diagnostic.notes, note)))
 
     def _print(self, ctx: Context, module: ModuleOp, places: Places) -> str:
