@@ -93,9 +93,7 @@ def layer_norm(
         normalized_shape = lift(weight).shape if weight is not None else tracer.shape[-1:]
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if tracer.shape[tracer.ndim - len(shape) :] != shape:
-        raise ShapeError(
-            f"layer_norm: the last axes of {list(tracer.shape)} are not {list(shape)}"
-        )
+        raise ShapeError(f"layer_norm: the last axes of {list(tracer.shape)} are not {list(shape)}")
     scale = lift(1.0 if weight is None else weight, tracer.dtype, shape)
     offset = lift(0.0 if bias is None else bias, tracer.dtype, shape)
     return emit(c.LayerNormOp(tracer.value, scale.value, offset.value, eps))

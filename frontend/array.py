@@ -117,7 +117,7 @@ class Array:
         data = self.data
         if not isinstance(data, np.ndarray):
             data = self._read(data)
-        view = cast(NumPyArray, data).view()
+        view = data.view()
         view.flags.writeable = False
         return view
 
@@ -334,7 +334,7 @@ class Array:
 ArrayLike: TypeAlias = Union[Array, Scalar, NumPyArray, "np.generic"]
 """What operations take as an operand: an array, a NumPy array, or a (weak) Python scalar."""
 
-_IndexPart: TypeAlias = Union[int, slice, None, EllipsisType, Array, NumPyArray]
+_IndexPart: TypeAlias = int | slice | EllipsisType | Array | NumPyArray | None
 Index: TypeAlias = Union[_IndexPart, "tuple[_IndexPart, ...]"]
 
 
@@ -356,5 +356,5 @@ def asarray(value: Any, dtype: DTypeLike | None = None) -> Array:
 def _spread(sizes: Sequence[int | Sequence[int]]) -> tuple[int, ...]:
     """`f(2, 3)` and `f((2, 3))` mean the same."""
     if len(sizes) == 1 and not isinstance(sizes[0], int):
-        return tuple(cast("Sequence[int]", sizes[0]))
+        return tuple(sizes[0])
     return tuple(cast("Sequence[int]", sizes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 from xdsl.ir import Operation
@@ -127,10 +126,8 @@ def broadcast_shapes(name: str, shapes: Sequence[Shape]) -> Shape:
     return tuple(result)
 
 
-def promote(
-    name: str, *operands: ArrayLike, floating: bool = False
-) -> tuple[list[Tracer], bool]:
-    """The operands in their common shape and dtype (a float one if asked), and whether all are weak."""
+def promote(name: str, *operands: ArrayLike, floating: bool = False) -> tuple[list[Tracer], bool]:
+    """The operands in their common shape and (float) dtype, and whether all are weak."""
     kinds = [type_and_weakness(operand) for operand in operands]
     dtype = result_type(kinds)
     if floating:
@@ -155,7 +152,7 @@ def axes_of(name: str, axis: Axes, rank: int) -> tuple[int, ...]:
     """Sorted distinct axes; all of them for None."""
     if axis is None:
         return tuple(range(rank))
-    axes = (axis,) if isinstance(axis, int) else cast("Sequence[int]", axis)
+    axes = (axis,) if isinstance(axis, int) else axis
     found = sorted(axis_of(name, a, rank) for a in axes)
     if len(set(found)) != len(found):
         raise ShapeError(f"{name}: axis {tuple(axes)} names an axis twice")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-from stepwell.backends.compiler import compile_text, lowered_text, reference_runner
+from xdsl.dialects.builtin import ModuleOp
+
+from stepwell.backends.compiler import compile_cached, lower_text, parse, reference_runner
 from stepwell.backends.device import ReferenceDevice, open_device
 from stepwell.backends.program import Program
 from stepwell.frontend.array import Array
@@ -35,8 +36,7 @@ def trace_call(
     """Records `function` of a flat list of arguments. It may return any tree of arrays."""
     trace = Trace()
     inputs: list[Array] = [
-        trace.argument(s.shape, s.dtype, name, s.weak)
-        for s, name in zip(specs, names, strict=True)
+        trace.argument(s.shape, s.dtype, name, s.weak) for s, name in zip(specs, names, strict=True)
     ]
     with tracing(trace):
         leaves, results = flatten(function(inputs))
@@ -94,42 +94,46 @@ def _ends_with(path: str, leaf: str) -> bool:
     return path == leaf or not leaf or path.endswith("." + leaf)
 
 
-@dataclass
 class CompiledCode:
     """`@main` as text at stage `array`, and what it becomes for a target."""
 
-    text: str
-    traced: Traced
-    target: str
+    def __init__(self, module: ModuleOp, target: str):
+        self.text = str(module)
+        self.target = target
+        self._module: ModuleOp | None = module
+        self._program: Program | None = None
 
-    @cached_property
+    def _take_module(self) -> ModuleOp:
+        """A module to lower in place: the traced one, whose operations know their places, once."""
+        module, self._module = self._module, None
+        return parse(self.text) if module is None else module
+
+    @property
     def program(self) -> Program:
-        return compile_text(self.text, self.target, self.traced.module)
+        if self._program is None:
+            self._program = compile_cached(self.text, self._take_module, self.target)
+        return self._program
 
     def ir(self, stage: str) -> str:
-        return self.text if stage == "array" else lowered_text(self.text, stage, self.target)
+        return self.text if stage == "array" else lower_text(self.text, self.target, stage)
 
     def runner(self, device: Any) -> Runner:
         if isinstance(device, ReferenceDevice):
-            return reference_runner(self.traced.module)
+            return reference_runner(self._take_module())
         from stepwell.backends.wgpu.executor import Executor
 
         return Executor(self.program, device)
 
 
-def build(
-    call: TracedCall, device: str | None = None, target: str | None = None
-) -> Executable:
+def build(call: TracedCall, device: str | None = None, target: str | None = None) -> Executable:
     """The executable of a traced function, compiled when it is first needed."""
     if target is None:
         target = target_of(open_device(device))
-    code = CompiledCode(str(call.traced.module), call.traced, target)
     traced = call.traced
+    code = CompiledCode(traced.module, target)
     return Executable(code, call.signature, traced.captured, device, traced.guards)
 
 
 def target_of(device: Any) -> str:
     """The compiler's target for an open device."""
-    if isinstance(device, ReferenceDevice):
-        return "software"
-    return "software" if device.description.is_software else "desktop"
+    return "software" if isinstance(device, ReferenceDevice) else device.description.target_name

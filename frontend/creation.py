@@ -94,9 +94,7 @@ def linspace(
 
 
 @operation
-def eye(
-    rows: int, columns: int | None = None, /, *, k: int = 0, dtype: DTypeLike = "f32"
-) -> Array:
+def eye(rows: int, columns: int | None = None, /, *, k: int = 0, dtype: DTypeLike = "f32") -> Array:
     """Ones on the k-th diagonal, zeros elsewhere."""
     shape = (rows, rows if columns is None else columns)
     return (_column(shape) - _row(shape) == k).astype(as_dtype(dtype))

@@ -84,7 +84,7 @@ def _run(
         elif isinstance(leaf, Array | np.ndarray | np.generic):
             dynamic.append(leaf)
         else:
-            pattern.append(_Static(cast(type, type(leaf)), leaf))
+            pattern.append(_Static(type(leaf), leaf))
             continue
         pattern.append(describe(dynamic[-1]))
     key = (function, structure, tuple(pattern))

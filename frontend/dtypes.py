@@ -111,9 +111,7 @@ def dtype_of(dtype: np.dtype[Any]) -> DType:
         return float32
     if dtype.kind in "iu":
         return uint32 if dtype.name == "uint64" else int32
-    raise TypeError(
-        f"arrays of {dtype} cannot be converted: WGSL has f32, f16, i32, u32 and bool"
-    )
+    raise TypeError(f"arrays of {dtype} cannot be converted: WGSL has f32, f16, i32, u32 and bool")
 
 
 def to_numpy(value: Any, dtype: DType | None = None) -> np.ndarray[Any, np.dtype[Any]]:

@@ -7,8 +7,7 @@ from typing import TypeVar
 from stepwell.dialects.array import elementwise as e
 from stepwell.dialects.array import logic
 from stepwell.dialects.array.base import DTYPES, ElementwiseOp
-from stepwell.dialects.errors import DTypeError
-from stepwell.frontend.array import Array, ArrayLike, Shape
+from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import broadcast_shapes, cast_to, emit, lift, promote, shape_of
 from stepwell.frontend.building import type_and_weakness as kind
 from stepwell.frontend.dispatch import operation
@@ -120,7 +119,6 @@ def _integer_power(x: ArrayLike, exponent: int) -> Tracer:
         if exponent:
             base = emit(e.MultiplyOp(base.value, base.value))
     return lift(1, base.dtype, base.shape) if result is None else result
-
 
 
 @operation
@@ -306,7 +304,6 @@ def bitwise_invert(x: ArrayLike, /) -> Array:
     if kind(x)[0] is bool_:
         return _emit(logic.LogicalNotOp, x)
     return _emit(logic.BitwiseXorOp, x, lift(-1, int32) if kind(x)[0] is int32 else 0xFFFFFFFF)
-
 
 
 @operation

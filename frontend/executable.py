@@ -164,8 +164,7 @@ class Executable:
         runner = self._runner or self._start()
         inputs = self.signature.inputs
         arguments = [
-            self._enter(leaf, expected)
-            for leaf, (_, expected) in zip(leaves, inputs, strict=True)
+            self._enter(leaf, expected) for leaf, (_, expected) in zip(leaves, inputs, strict=True)
         ]
         for captured in self.captured:
             value = captured.read()

@@ -60,9 +60,7 @@ class Optimizer(ABC):
             self.leaf(g, p, {name: leaves[i] for name, leaves in states.items()}, scalars)
             for i, (g, p) in enumerate(zip(gradients, values, strict=True))
         ]
-        new_state = {
-            name: unflatten(structure, [s[name] for _, s in results]) for name in state
-        }
+        new_state = {name: unflatten(structure, [s[name] for _, s in results]) for name in state}
         return unflatten(structure, [value for value, _ in results]), new_state
 
     def update(
@@ -78,7 +76,7 @@ class Optimizer(ABC):
 
 
 class SGD(Optimizer):
-    """Gradient descent: b = momentum * b + g; p -= lr * b, or lr * (g + momentum * b) (Nesterov)."""
+    """b = momentum * b + g; p -= lr * b, or with Nesterov p -= lr * (g + momentum * b)."""
 
     def __init__(
         self,

@@ -29,7 +29,17 @@ from stepwell.frontend.random_state import manual_seed, next_seed
 from stepwell.frontend.shaping import stack
 from stepwell.frontend.tracing import Tracer
 
-__all__ = ["bits", "fold_in", "key", "manual_seed", "next_key", "normal", "randint", "split", "uniform"]
+__all__ = [
+    "bits",
+    "fold_in",
+    "key",
+    "manual_seed",
+    "next_key",
+    "normal",
+    "randint",
+    "split",
+    "uniform",
+]
 
 Sizes = int | Sequence[int]
 
@@ -87,7 +97,11 @@ def uniform(
 ) -> Array:
     """Uniform on [minval, maxval), in f32."""
     unit = emit(ops.RandomUniformOp(_key(key).value, _sizes(shape)))
-    if not isinstance(minval, Array) and not isinstance(maxval, Array) and (minval, maxval) == (0, 1):
+    if (
+        not isinstance(minval, Array)
+        and not isinstance(maxval, Array)
+        and (minval, maxval) == (0, 1)
+    ):
         return unit
     return unit * (lift(maxval) - lift(minval)) + minval
 

@@ -7,22 +7,22 @@ import threading
 import numpy as np
 
 _LOCK = threading.Lock()
-_GENERATOR = np.random.default_rng(0)
+_generator = np.random.default_rng(0)
 
 
 def manual_seed(seed: int) -> None:
     """Restart the stream that parameter initialisation, dropout and `random.next_key` draw from."""
-    global _GENERATOR
+    global _generator
     with _LOCK:
-        _GENERATOR = np.random.default_rng(seed)
+        _generator = np.random.default_rng(seed)
 
 
 def next_seed() -> np.uint32:
     """The next number of the stream."""
     with _LOCK:
-        return np.uint32(_GENERATOR.integers(0, 2**32, dtype=np.uint32))
+        return np.uint32(_generator.integers(0, 2**32, dtype=np.uint32))
 
 
 def generator() -> np.random.Generator:
     """The stream itself, for initial values that are made on the host."""
-    return _GENERATOR
+    return _generator

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -36,8 +36,8 @@ from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import StepwellError, where
 from stepwell.frontend.array import Array, NumPyArray, Shape
 from stepwell.frontend.dtypes import BY_NAME, DType
-from stepwell.frontend.executable import Captured
 from stepwell.frontend.errors import TracingError
+from stepwell.frontend.executable import Captured
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _LOCATIONS: dict[tuple[str, int], LocationAttr] = {}
@@ -132,8 +132,6 @@ class Traced:
     module: ModuleOp
     captured: list[Captured]
     guards: list[Callable[[], bool]]
-    donated: dict[int, int | None]
-    result_names: list[str]
 
 
 CONSTANT_LIMIT = 16
@@ -187,7 +185,7 @@ class Trace:
         return tracer
 
     @contextmanager
-    def region(self, types: Sequence[Attribute]) -> Iterator[Block]:
+    def region(self, types: Sequence[Attribute]) -> Generator[Block]:
         """Records into a new block with arguments of these types."""
         block = Block(arg_types=types)
         outer, depth = self.emitter, self.depth
@@ -200,7 +198,7 @@ class Trace:
             self.blocks.pop()
 
     def finish(
-        self, results: Sequence[Tracer], names: Sequence[str], donated: dict[int, int | None]
+        self, results: Sequence[Tracer], names: Sequence[str], donated: Mapping[int, int]
     ) -> Traced:
         """The finished module, whose function returns `results`."""
         entry = self.blocks[0]
@@ -220,7 +218,7 @@ class Trace:
             arg_attrs=ArrayAttr(arguments),
             res_attrs=ArrayAttr(DictionaryAttr({"stepwell.name": StringAttr(n)}) for n in names),
         )
-        return Traced(ModuleOp([function]), self.captured, self.guards, donated, list(names))
+        return Traced(ModuleOp([function]), self.captured, self.guards)
 
 
 class _State(threading.local):
@@ -236,7 +234,7 @@ def current() -> Trace | None:
 
 
 @contextmanager
-def tracing(trace: Trace) -> Iterator[Trace]:
+def tracing(trace: Trace) -> Generator[Trace]:
     """Operations are recorded into `trace`."""
     outer, _STATE.trace = _STATE.trace, trace
     try:

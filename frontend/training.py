@@ -20,14 +20,12 @@ Loss = Callable[[Any, Any], Array]
 class TrainStep:
     """Call it with a batch: it updates the model in place and returns the loss.
 
-    The loss is an array on the device: the host waits for it only when its value is read. The model's
-    parameters are the device's arrays themselves, so nothing needs to be copied back. A new batch
-    shape compiles a new program; new values of `optimizer.lr` do not.
+    The loss is an array on the device: the host waits for it only when its value is read. The
+    model's parameters are the device's arrays themselves, so nothing needs to be copied back. A new
+    batch shape compiles a new program; new values of `optimizer.lr` do not.
     """
 
-    def __init__(
-        self, model: Module, loss: Loss, optimizer: Optimizer, device: str | None = None
-    ):
+    def __init__(self, model: Module, loss: Loss, optimizer: Optimizer, device: str | None = None):
         self.model = model
         self.optimizer = optimizer
         self.steps = 0
@@ -99,10 +97,8 @@ def train_step(
 ) -> TrainStep:
     """A training step of a model: `loss(model(*inputs), target)`, its gradient, and the update.
 
-        step = sw.train_step(model, sw.nn.functional.cross_entropy, sw.optim.Adam(lr=1e-3))
-        for x, y in batches:
-            loss = step(x, y)
+    step = sw.train_step(model, sw.nn.functional.cross_entropy, sw.optim.Adam(lr=1e-3))
+    for x, y in batches:
+        loss = step(x, y)
     """
     return TrainStep(model, loss, optimizer, device)
-
-

@@ -226,9 +226,7 @@ def _request(
                 "another argument"
             )
     with outer.region([tracer.value.type for tracer in inputs]) as block:
-        arguments = [
-            Tracer(outer, a, t.weak) for a, t in zip(block.args, inputs, strict=True)
-        ]
+        arguments = [Tracer(outer, a, t.weak) for a, t in zip(block.args, inputs, strict=True)]
         result = body(arguments)
         loss, aux = result if has_aux else (result, ())
         values, structure = flatten(aux)

@@ -46,7 +46,9 @@ def _flatten(tree: Any, leaves: list[Any]) -> Structure:
     if tree is None:
         return Node(type(None), (), ())
     if kind is slice:
-        return Node(slice, (), tuple(_flatten(c, leaves) for c in (tree.start, tree.stop, tree.step)))
+        return Node(
+            slice, (), tuple(_flatten(c, leaves) for c in (tree.start, tree.stop, tree.step))
+        )
     if isinstance(tree, tuple) and hasattr(kind, "_fields"):
         children = cast("tuple[Any, ...]", tree)
         return Node(kind, kind._fields, tuple([_flatten(c, leaves) for c in children]))  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ changes a mode that it looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -222,7 +222,7 @@ def functional_call(
 
 
 @contextmanager
-def _replaced(module: Module, values: Mapping[str, Array]) -> Iterator[None]:
+def _replaced(module: Module, values: Mapping[str, Array]) -> Generator[None]:
     own = dict(module.named_variables())
     unknown = sorted(values.keys() - own.keys())
     if unknown:
