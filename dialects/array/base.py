@@ -30,7 +30,8 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineMap
 from xdsl.irdl import IRDLOperation, operand_def, prop_def, result_def, traits_def
-from xdsl.traits import Pure
+from xdsl.pattern_rewriter import RewritePattern
+from xdsl.traits import HasCanonicalizationPatternsTrait, Pure
 from xdsl.utils.exceptions import VerifyException
 
 from stepwell.dialects.emit import Emitter
@@ -107,10 +108,20 @@ def ints(values: Sequence[int]) -> DenseArrayBase[IntegerType]:
     return DenseArrayBase.from_list(i64, list(values))
 
 
+class CanonicalForm(HasCanonicalizationPatternsTrait):
+    """The stock pass `canonicalize` simplifies the operation by the rules in `canonicalize.py`."""
+
+    def get_patterns(self, op: type[Operation]) -> tuple[RewritePattern, ...]:
+        # The rules speak of operations whose classes are built on this file's.
+        from stepwell.dialects.array.canonicalize import patterns_of
+
+        return patterns_of(op)
+
+
 class ArrayOp(IRDLOperation, ABC):
     """An operation on tensors, whose result types follow from its operands and properties."""
 
-    traits = traits_def(Pure())
+    traits = traits_def(Pure(), CanonicalForm())
 
     def __init__(
         self,
