@@ -24,6 +24,8 @@ class Machine:
     symbols: Mapping[str, Operation]
     handlers: Handlers
     subgroup_size: int = 8
+    kernels: dict[Operation, Any] = field(default_factory=dict[Operation, Any])
+    """Kernels of the stage `tiled` that were compiled before."""
     _found: dict[type[Operation], Handler | None] = field(default_factory=dict)
 
     def handler(self, op: Operation) -> Handler:

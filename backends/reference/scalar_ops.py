@@ -100,7 +100,8 @@ def _rsqrt(x: Array) -> Array:
     return x.dtype.type(1) / np.sqrt(x)
 
 
-def _fma(a: Array, b: Array, c: Array) -> Array:
+def fused_multiply_add(a: Array, b: Array, c: Array) -> Array:
+    """a * b + c, rounded once."""
     wide = np.float64 if a.dtype == np.float32 else np.float32
     return (a.astype(wide) * b.astype(wide) + c.astype(wide)).astype(a.dtype)
 
@@ -188,7 +189,7 @@ _PLAIN: dict[type[Operation], Function] = {
     math_dialect.ExpM1Op: np.expm1,
     math_dialect.FPowIOp: _float_power,
     math_dialect.FloorOp: np.floor,
-    math_dialect.FmaOp: _fma,
+    math_dialect.FmaOp: fused_multiply_add,
     math_dialect.IPowIOp: _int_power,
     math_dialect.LogOp: np.log,
     math_dialect.Log10Op: np.log10,
