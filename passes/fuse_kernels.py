@@ -221,8 +221,9 @@ def _outline(
         launched.update(zip(outputs, launch.results, strict=True))
     for index, value in enumerate(last.operands):
         last.operands[index] = launched.get(value, value)
-        if isinstance(value.owner, GenericOp | FillOp) and not structured.size_of(value):
-            last.operands[index] = value.owner.outputs[0]
+        while isinstance(value.owner, GenericOp | FillOp) and not structured.size_of(value):
+            value = value.owner.outputs[0]
+            last.operands[index] = value
     for op in reversed(list(block.ops)):
         dead = isinstance(op, GenericOp | FillOp | tensor.EmptyOp | arith.ConstantOp)
         if dead and all(result.first_use is None for result in op.results):

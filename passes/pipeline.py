@@ -29,6 +29,7 @@ from stepwell.passes.expand_math import ExpandMathPass
 from stepwell.passes.fuse_kernels import FuseKernelsPass
 from stepwell.passes.plan_memory import PlanMemoryPass
 from stepwell.passes.schedule_kernels import ScheduleKernelsPass
+from stepwell.passes.split_reductions import SplitReductionsPass
 from stepwell.passes.target import TARGETS, Target
 
 MakePass = Callable[[Target], ModulePass]
@@ -83,7 +84,11 @@ STAGES = (
     Stage(
         "fused",
         "one kernel.func a distinct kernel; the host launches them on tensors",
-        (lambda target: FuseKernelsPass(target.name), _same(ExpandMathPass)),
+        (
+            lambda target: SplitReductionsPass(target.name),
+            lambda target: FuseKernelsPass(target.name),
+            _same(ExpandMathPass),
+        ),
         frozenset({"builtin", "func", "kernel"}) | _KERNEL_BODY,
     ),
     Stage(

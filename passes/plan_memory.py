@@ -17,8 +17,9 @@ After, `%c` in the memory of `%a`:
     ...
 
 Buffers, not offsets into one: WebGPU forbids a dispatch to read and write parts of one buffer.
-Largest first, each into the tightest buffer that is free throughout its lifetime (greedy by size for
-shared objects: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
+Largest first, each into the tightest buffer that is free throughout its lifetime: greedy by size
+for shared objects, of Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
+Inference", 2020.
 """
 
 from __future__ import annotations

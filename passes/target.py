@@ -20,8 +20,12 @@ class Target:
     """Threads that share one row of a reduction along contiguous memory."""
     map_threads: int
     """Threads of a workgroup of an elementwise kernel."""
+    split_threads: int
+    """Threads that a reduction should occupy; one of fewer results is split."""
     matmul_tile: tuple[int, int, int]
     """Rows, columns (in vectors of four) a thread, and the depth of one step."""
+    split_elements: int = 1 << 16
+    """Reductions of fewer elements are not worth a second kernel."""
     subgroup_size: int | None = None
     """Lanes of a subgroup where kernels may rely on them; None: no subgroup operations."""
     f16: bool = True
@@ -41,6 +45,7 @@ TARGETS = (
         tiles_in_workgroup_memory=False,
         row_threads=1,
         map_threads=64,
+        split_threads=64,
         matmul_tile=(8, 2, 4),
     ),
     Target(
@@ -49,6 +54,7 @@ TARGETS = (
         tiles_in_workgroup_memory=True,
         row_threads=256,
         map_threads=256,
+        split_threads=32768,
         matmul_tile=(4, 1, 16),
     ),
 )

@@ -1,0 +1,171 @@
+"""Splits reductions that few threads would share into two, so that more of the device works.
+
+Before: one row of a million elements.
+
+    %s = linalg.generic {maps = [(d0) -> (d0), (d0) -> ()], iterators = ["reduction"]}
+        ins(%x : tensor<1048576xf32>) outs(%zero : tensor<f32>) { addf }
+
+After: 1024 partial sums, then their sum.
+
+    %p = linalg.generic {maps = [(d0, d1) -> (d0 * 1024 + d1), (d0, d1) -> (d0)],
+        iterators = ["parallel", "reduction"]} ins(%x) outs(%zeros : tensor<1024xf32>) { addf }
+    %s = linalg.generic {maps = [(d0) -> (d0), (d0) -> ()], iterators = ["reduction"]}
+        ins(%p) outs(%zero) { addf }
+
+A reduction whose result is spread over its rows again stays whole: it shares a kernel with what
+reads it. Partial sums also keep the rounding error of long sums small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import AffineMapAttr, ModuleOp, TensorType
+from xdsl.dialects.linalg.ops import GenericOp, IndexOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.passes import ModulePass
+
+from stepwell.dialects.emit import Emitter
+from stepwell.passes import structured
+from stepwell.passes.linalg_forms import Body, identity, reduction_form
+from stepwell.passes.structured import Kind
+from stepwell.passes.target import Target, target_named
+
+SHORTEST = 64
+"""Elements of a partial result at least."""
+
+
+@dataclass(frozen=True)
+class SplitReductionsPass(ModulePass):
+    """Splits long reductions to few results into partial reductions and a final one."""
+
+    name = "split-reductions"
+
+    target: str = "software"
+    """The device class, whose number of threads decides."""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        target = target_named(self.target)
+        for function in op.body.block.ops:
+            if isinstance(function, func.FuncOp) and function.body.blocks:
+                for inner in list(function.body.block.ops):
+                    if isinstance(inner, GenericOp) and structured.kind_of(inner) is Kind.REDUCTION:
+                        _split(inner, target)
+
+
+def _split(op: GenericOp, target: Target) -> None:
+    (result,) = op.results
+    sizes, flags = structured.loop_sizes(op), structured.reduction_flags(op)
+    rows = structured.size_of(result)
+    length = prod(size for size, reduced in zip(sizes, flags, strict=True) if reduced)
+    parts = min(length // SHORTEST, target.split_threads // max(rows, 1))
+    if rows * length < target.split_elements or parts < 2 or _is_spread(result):
+        return
+    chunks = _chunks(sizes, flags, parts)
+    if not any(chunks) or any(isinstance(inner, IndexOp) for inner in op.body.block.ops):
+        return
+    assert op.parent is not None
+    emit = Emitter(op.parent, before=op, location=op.location)
+    partial = _partial(emit, op, sizes, flags, chunks)
+    total = _total(emit, op, partial)
+    result.replace_all_uses_with(total)
+    op.detach()
+    op.erase()
+
+
+def _is_spread(result: SSAValue) -> bool:
+    """Whether something larger reads the result element by element."""
+    size = structured.size_of(result)
+    return any(
+        isinstance(use.operation, GenericOp)
+        and structured.kind_of(use.operation) is Kind.VIEW
+        and structured.size_of(use.operation.results[0]) > size
+        for use in result.uses
+    )
+
+
+def _chunks(sizes: Sequence[int], flags: Sequence[bool], parts: int) -> list[int]:
+    """Into how many chunks each loop is cut: a divisor of its size, zero where it is not."""
+    chunks = [0] * len(sizes)
+    for loop, size in enumerate(sizes):
+        if flags[loop] and parts > 1:
+            divisor = max(d for d in range(1, min(parts, size) + 1) if size % d == 0)
+            if divisor > 1:
+                chunks[loop] = divisor
+                parts //= divisor
+            if divisor < size:
+                break
+    return chunks
+
+
+def _partial(
+    emit: Emitter, op: GenericOp, sizes: list[int], flags: list[bool], chunks: list[int]
+) -> SSAValue:
+    """The reduction of each chunk; the loops are the old parallel ones, chunks, what remains."""
+    parallel = [loop for loop, reduced in enumerate(flags) if not reduced]
+    cut = [loop for loop, count in enumerate(chunks) if count]
+    inner = [loop for loop, reduced in enumerate(flags) if reduced and chunks[loop] != sizes[loop]]
+    rank = len(parallel) + len(cut) + len(inner)
+    dims: list[AffineExpr] = [AffineExpr.constant(0)] * len(sizes)
+    for position, loop in enumerate(parallel):
+        dims[loop] = AffineExpr.dimension(position)
+    for position, loop in enumerate(cut, len(parallel)):
+        dims[loop] = AffineExpr.dimension(position) * (sizes[loop] // chunks[loop])
+    for position, loop in enumerate(inner, len(parallel) + len(cut)):
+        dims[loop] = dims[loop] + AffineExpr.dimension(position)
+    maps = [
+        AffineMapAttr(
+            AffineMap(rank, 0, tuple(e.replace_dims_and_symbols(dims, []) for e in map.results))
+        )
+        for map in structured.input_maps(op)
+    ]
+    shape = [*structured.shape_of(op.results[0]), *(chunks[loop] for loop in cut)]
+    type_ = TensorType(structured.element_type(op.results[0]), shape)
+    start = structured.identity(op).value.data
+    return reduction_form(emit, op.inputs, maps, len(inner), start, type_, _cloned(op))
+
+
+def _total(emit: Emitter, op: GenericOp, partial: SSAValue) -> SSAValue:
+    """The reduction of the partial results, by the same combiner."""
+    type_ = op.results[0].type
+    assert isinstance(type_, TensorType)
+    rank = len(structured.shape_of(partial))
+    combine = structured.combiner(op)
+
+    def body(inner: Emitter, arguments: Sequence[SSAValue]) -> SSAValue:
+        new, accumulator = arguments
+        return inner(_copy(combine, [accumulator, new]))
+
+    start = structured.identity(op).value.data
+    reduced = rank - type_.get_num_dims()
+    return reduction_form(emit, [partial], [identity(rank)], reduced, start, type_, body)
+
+
+def _copy(op: Operation, operands: Sequence[SSAValue]) -> Operation:
+    return type(op).create(
+        operands=operands,
+        result_types=[result.type for result in op.results],
+        properties=op.properties,
+        attributes=op.attributes,
+    )
+
+
+def _cloned(op: GenericOp) -> Body:
+    """The body of `op` again."""
+
+    def body(inner: Emitter, arguments: Sequence[SSAValue]) -> SSAValue:
+        block = op.body.block
+        mapping: dict[SSAValue, SSAValue] = dict(zip(block.args, arguments, strict=True))
+        last = structured.terminator(op)
+        for operation in block.ops:
+            if operation is not last:
+                inner.insert(operation.clone(mapping))
+        (value,) = last.operands
+        return mapping[value]
+
+    return body
