@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
@@ -14,8 +12,8 @@ from stepwell.dialects.array.base import CompositeOp
 from stepwell.dialects.emit import Emitter
 
 
-def decompose(op: CompositeOp) -> Iterator[Operation]:
-    """Replaces `op` by its decomposition, and composites in that by theirs; yields the new ops."""
+def decompose(op: CompositeOp) -> list[Operation]:
+    """Replaces `op` by its decomposition, whose operations it returns in order."""
     block = op.parent
     assert block is not None, "a composite outside a block"
     before = op.prev_op
@@ -28,11 +26,8 @@ def decompose(op: CompositeOp) -> Iterator[Operation]:
     for old, result in zip(op.results, results, strict=True):
         old.replace_all_uses_with(result)
     Rewriter.erase_op(op)
-    for inner in reversed(new):
-        if isinstance(inner, CompositeOp):
-            yield from decompose(inner)
-        else:
-            yield inner
+    new.reverse()
+    return new
 
 
 class DecomposeCompositesPass(ModulePass):
@@ -44,7 +39,7 @@ class DecomposeCompositesPass(ModulePass):
     ```
     After (the sigmoid is a composite too):
     ```mlir
-    %0 = array.negate %x : (tensor<4xf32>) -> tensor<4xf32>
+    %0 = array.abs %x : (tensor<4xf32>) -> tensor<4xf32>
     ...
     %y = array.multiply %x, %s : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
     ```
@@ -53,6 +48,6 @@ class DecomposeCompositesPass(ModulePass):
     name = "decompose-composites"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for composite in [found for found in op.walk() if isinstance(found, CompositeOp)]:
-            for _ in decompose(composite):
-                pass
+        pending = [found for found in op.walk() if isinstance(found, CompositeOp)]
+        while pending:
+            pending += [new for new in decompose(pending.pop()) if isinstance(new, CompositeOp)]

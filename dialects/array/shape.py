@@ -688,6 +688,7 @@ class ConstantOp(ArrayOp):
         cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
     ) -> Sequence[Tensor]:
         dense = cast(DenseIntOrFPElementsAttr, properties["value"])
+        dtype_name(dense.get_element_type())
         return (tensor(dense.get_shape(), dense.get_element_type()),)
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
@@ -728,6 +729,7 @@ class FullOp(ArrayOp):
         value, shape = properties["value"], values(properties["shape"])
         if not isinstance(value, FloatAttr | IntegerAttr):
             raise DTypeError(f"{cls.name}: value {value} is no scalar")
+        dtype_name(value.type)
         if any(size < 0 for size in shape):
             raise ShapeError(f"{cls.name}: shape {list(shape)} has a negative size")
         return (tensor(shape, value.type),)

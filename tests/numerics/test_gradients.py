@@ -477,3 +477,12 @@ def test_an_operation_without_gradient_is_named():
         compiled(of(OpaqueOp, location=HERE), [floats(3)], [0], 1)
     # It does no harm where no gradient goes through it.
     compiled(lambda emit, a, b: emit(AddOp(a, emit(OpaqueOp(b)))), [floats(3)] * 2, [0], 1)
+
+
+def test_sigmoid_at_zero_within_another_composite():
+    """silu(x) = x * sigmoid(x): the sigmoid keeps its own gradient, right where |x| has none."""
+    x = np.zeros(1)
+    _, first = compiled(of(SiluOp), [x], [0], 1)(x)
+    _, second = compiled(of(SiluOp), [x], [0], 2)(x)
+    np.testing.assert_allclose(first, 0.5 * np.sin(1))
+    np.testing.assert_allclose(second, 0.5 * np.sin(1) ** 2)

@@ -1,0 +1,128 @@
+// RUN: wgpu-opt %s -p differentiate --split-input-file --verify-diagnostics | filecheck %s
+
+// CHECK-LABEL: @exp
+// CHECK-NEXT: %[[y:.*]] = array.exp %x
+// CHECK-NEXT: %[[one:.*]] = array.full 1.000000e+00 : f32 shape [] : tensor<f32>
+// CHECK-NEXT: %[[dx:.*]] = array.multiply %[[one]], %[[y]]
+// CHECK-NEXT: func.return %[[y]], %[[dx]]
+func.func @exp(%x: tensor<f32>) -> (tensor<f32>, tensor<f32>) {
+  %y, %dx = array.value_and_grad %x argnums [0] : (tensor<f32>) -> (tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>):
+    %e = array.exp %a : (tensor<f32>) -> tensor<f32>
+    array.yield %e : tensor<f32>
+  }
+  func.return %y, %dx : tensor<f32>, tensor<f32>
+}
+
+// -----
+
+// What is captured is constant: d (a * x) / d a at a = x is x, not 2 x. No work is left over
+// for the operand without gradient.
+// CHECK-LABEL: @captured
+// CHECK-NEXT: array.multiply %x, %x
+// CHECK-NEXT: %[[one:.*]] = array.full 1.0
+// CHECK-NEXT: %[[dx:.*]] = array.multiply %[[one]], %x
+// CHECK-NEXT: func.return %[[dx]]
+func.func @captured(%x: tensor<f32>) -> tensor<f32> {
+  %y, %dx = array.value_and_grad %x argnums [0] : (tensor<f32>) -> (tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>):
+    %p = array.multiply %a, %x : (tensor<f32>, tensor<f32>) -> tensor<f32>
+    array.yield %p : tensor<f32>
+  }
+  func.return %dx : tensor<f32>
+}
+
+// -----
+
+// Two paths add up; an input that the loss does not depend on has gradient 0; further results pass.
+// CHECK-LABEL: @paths
+// CHECK-NEXT: %[[p:.*]] = array.multiply %x, %x
+// CHECK-NEXT: %[[one:.*]] = array.full 1.0
+// CHECK-NEXT: %[[l:.*]] = array.multiply %[[one]], %x
+// CHECK-NEXT: %[[r:.*]] = array.multiply %[[one]], %x
+// CHECK-NEXT: %[[dx:.*]] = array.add %[[l]], %[[r]]
+// CHECK-NEXT: %[[zero:.*]] = array.full 0.000000e+00 : f32 shape [3] : tensor<3xf32>
+// CHECK-NEXT: func.return %[[p]], %n, %[[dx]], %[[zero]]
+func.func @paths(%x: tensor<f32>, %n: tensor<i32>, %z: tensor<3xf32>) -> (tensor<f32>, tensor<i32>, tensor<f32>, tensor<3xf32>) {
+  %0, %1, %2, %3 = array.value_and_grad %x, %n, %z argnums [0, 2] : (tensor<f32>, tensor<i32>, tensor<3xf32>) -> (tensor<f32>, tensor<i32>, tensor<f32>, tensor<3xf32>) {
+  ^bb0(%a: tensor<f32>, %b: tensor<i32>, %c: tensor<3xf32>):
+    %p = array.multiply %a, %a : (tensor<f32>, tensor<f32>) -> tensor<f32>
+    array.yield %p, %b : tensor<f32>, tensor<i32>
+  }
+  func.return %0, %1, %2, %3 : tensor<f32>, tensor<i32>, tensor<f32>, tensor<3xf32>
+}
+
+// -----
+
+// A composite with a gradient of its own stays whole, one without is decomposed, and one that no
+// gradient goes through is left alone.
+// CHECK-LABEL: @composites
+// CHECK-NEXT: %[[s:.*]] = array.softmax %x axis 0
+// CHECK-NOT: array.silu %[[s]]
+// CHECK: array.sigmoid %[[s]]
+// CHECK: array.silu %c
+func.func @composites(%x: tensor<3xf32>, %c: tensor<3xf32>) -> tensor<3xf32> {
+  %0, %1 = array.value_and_grad %x argnums [0] : (tensor<3xf32>) -> (tensor<f32>, tensor<3xf32>) {
+  ^bb0(%a: tensor<3xf32>):
+    %s = array.softmax %a axis 0 : (tensor<3xf32>) -> tensor<3xf32>
+    %t = array.silu %s : (tensor<3xf32>) -> tensor<3xf32>
+    %u = array.silu %c : (tensor<3xf32>) -> tensor<3xf32>
+    %p = array.multiply %t, %u : (tensor<3xf32>, tensor<3xf32>) -> tensor<3xf32>
+    %l = array.sum %p axes [0] : (tensor<3xf32>) -> tensor<f32>
+    array.yield %l : tensor<f32>
+  }
+  func.return %1 : tensor<3xf32>
+}
+
+// -----
+
+// d2 sin(x) / d x2 = -sin(x): the inner request goes first.
+// CHECK-LABEL: @second
+// CHECK: array.sin %x
+// CHECK: array.cos %x
+// CHECK: array.sin %x
+// CHECK: array.negative
+// CHECK-NOT: array.value_and_grad
+func.func @second(%x: tensor<f32>) -> tensor<f32> {
+  %0, %1 = array.value_and_grad %x argnums [0] : (tensor<f32>) -> (tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>):
+    %2, %3 = array.value_and_grad %a argnums [0] : (tensor<f32>) -> (tensor<f32>, tensor<f32>) {
+    ^bb0(%b: tensor<f32>):
+      %s = array.sin %b : (tensor<f32>) -> tensor<f32>
+      array.yield %s : tensor<f32>
+    }
+    array.yield %3 : tensor<f32>
+  }
+  func.return %1 : tensor<f32>
+}
+
+// -----
+
+// CHECK-LABEL: @stop
+// CHECK-NOT: array.stop_gradient
+// CHECK: %[[zero:.*]] = array.full 0.000000e+00 : f32 shape [] : tensor<f32>
+// CHECK-NEXT: func.return %[[zero]], %x
+func.func @stop(%x: tensor<f32>) -> (tensor<f32>, tensor<f32>) {
+  %0, %1 = array.value_and_grad %x argnums [0] : (tensor<f32>) -> (tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>):
+    %s = array.stop_gradient %a : (tensor<f32>) -> tensor<f32>
+    %e = array.exp %s : (tensor<f32>) -> tensor<f32>
+    array.yield %e : tensor<f32>
+  }
+  %2 = array.stop_gradient %x : (tensor<f32>) -> tensor<f32>
+  func.return %1, %2 : tensor<f32>, tensor<f32>
+}
+
+// -----
+
+// CHECK-NOT: @not_differentiable
+func.func private @g(tensor<f32>) -> tensor<f32>
+func.func @not_differentiable(%x: tensor<f32>) {
+  %0, %1 = array.value_and_grad %x argnums [0] : (tensor<f32>) -> (tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>):
+    // expected-error @below {{func.call is not differentiable}}
+    %e = func.call @g(%a) : (tensor<f32>) -> tensor<f32>
+    array.yield %e : tensor<f32>
+  }
+  func.return
+}
