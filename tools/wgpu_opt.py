@@ -25,7 +25,6 @@ from stepwell.tools.driver.listing import list_passes, show_dialects
 from stepwell.tools.driver.pipelines import (
     Node,
     PassTable,
-    StageNode,
     parse_pass_list,
     parse_pipeline,
     pipeline_text,
@@ -34,7 +33,7 @@ from stepwell.tools.driver.printing import IRPrinter, PrintStyle
 from stepwell.tools.driver.reproducer import read_configuration
 from stepwell.tools.driver.session import Session
 from stepwell.tools.driver.source import Source, read_source, render
-from stepwell.tools.driver.stages import stage_nodes
+from stepwell.tools.driver.stages import Lowering
 from stepwell.tools.driver.suggest import did_you_mean
 from stepwell.tools.driver.timing import Timer
 from stepwell.tools.driver.universe import full_universe
@@ -88,13 +87,10 @@ def _run(argv: Sequence[str]) -> int:
         source = read_source(args.input)
         if args.run_reproducer:
             _apply_configuration(args, source)
-        pipeline = _pipeline(args, from_options, universe.all_passes)
-        session = _session(args, pipeline, universe)
+        session = _session(args, _pipeline(args, from_options, universe.all_passes), universe)
     except DiagnosticError as error:
         _report([error.diagnostic], [source, *_option_sources(args, from_options)], args, error)
         return 1
-    if args.dump_pass_pipeline:
-        print(pipeline_text(pipeline), file=sys.stderr)
     failed = _process(source, session, args)
     if args.timing:
         sys.stderr.write(session.timer.report())
@@ -156,9 +152,7 @@ def _option_sources(args: Namespace, from_options: str) -> list[Source]:
 def _pipeline(args: Namespace, from_options: str, passes: PassTable) -> tuple[Node, ...]:
     if args.pass_pipeline is not None and (args.passes or from_options):
         raise UsageError("--pass-pipeline and single passes cannot be combined")
-    nodes: tuple[Node, ...] = () if args.to is None else stage_nodes(args.to, args.target)
-    if args.to is None and args.target is not None:
-        raise UsageError("--target says what --to lowers for: it needs --to")
+    nodes: tuple[Node, ...] = ()
     if args.pass_pipeline is not None:
         nodes += parse_pipeline(args.pass_pipeline, passes, "--pass-pipeline")
     nodes += parse_pass_list(args.passes or "", passes, "-p")
@@ -180,9 +174,13 @@ def _session(args: Namespace, pipeline: tuple[Node, ...], universe: Universe) ->
         on_failure=args.print_ir_after_failure,
     )
 
+    if args.to is None and args.target is not None:
+        raise UsageError("--target says what --to lowers for: it needs --to")
     return Session(
         allow_unregistered=args.allow_unregistered_dialect,
+        lowering=None if args.to is None else Lowering.named(args.to, args.target),
         pipeline=pipeline,
+        dump_to=sys.stderr if args.dump_pass_pipeline else None,
         configuration=_configuration(args, pipeline),
         target=_target(args.target_format, universe),
         style=style,
@@ -222,8 +220,8 @@ def _target(text: str, universe: Universe) -> Target | None:
 def _configuration(args: Namespace, pipeline: tuple[Node, ...]) -> list[str]:
     stages = [] if args.to is None else [f"--to={args.to}"]
     stages += [] if args.target is None else [f"--target={args.target}"]
-    passes = pipeline_text([node for node in pipeline if not isinstance(node, StageNode)])
-    return [*stages, f"--pass-pipeline={passes}", f"--verify-each={int(args.verify_each)}"]
+    passes = f"--pass-pipeline={pipeline_text(pipeline)}"
+    return [*stages, passes, f"--verify-each={int(args.verify_each)}"]
 
 
 def _apply_configuration(args: Namespace, source: Source) -> None:

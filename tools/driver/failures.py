@@ -50,7 +50,9 @@ class Places:
             raise
         except Exception as error:
             op = operation_at_fault(error, module)
-            raise self.error(op, f"{prefix}{describe(error)}") from error
+            place = self.of(op)
+            message = describe(error).removeprefix(f"{place.file}:{place.line}: ")
+            raise self.error(op, prefix + message) from error
 
 
 def file_location(location: Attribute) -> Location | None:

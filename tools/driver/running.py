@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import MemRefType, ModuleOp, ShapedType, StringAttr
-from xdsl.universe import XDSL_UNIVERSE
 
-from stepwell.backends import compiler
+from stepwell.backends.compiler import compile_module
 from stepwell.backends.device import ReferenceDevice
 from stepwell.backends.program import NUMPY_DTYPES, Program
 from stepwell.backends.reference import ReferenceExecutable
@@ -23,18 +21,18 @@ from stepwell.backends.wgpu.device import Device
 from stepwell.backends.wgpu.executor import Executor
 from stepwell.backends.wgpu.profiler import Profile
 from stepwell.tools.driver.diagnostics import DiagnosticError, UsageError
-from stepwell.tools.driver.failures import Places, describe, operation_at_fault
+from stepwell.tools.driver.failures import Places
 from stepwell.tools.driver.manager import PassManager
 from stepwell.tools.driver.parsing import parse_module
 from stepwell.tools.driver.printing import IRPrinter, PrintStyle
 from stepwell.tools.driver.source import Source
-from stepwell.tools.driver.stages import stage_nodes
+from stepwell.tools.driver.stages import Lowering
 from stepwell.tools.driver.suggest import did_you_mean
 from stepwell.tools.driver.timing import Timer
-from stepwell.tools.universe import STEPWELL
+from stepwell.tools.driver.universe import new_context
 
 Values = np.ndarray[Any, Any]
-REFERENCE_STAGE = "linalg"
+REFERENCE_STAGE = "diff"
 """Where the lowering stops when NumPy computes and no stage was asked for."""
 
 _DTYPE = "stepwell.dtype"
@@ -98,9 +96,7 @@ def module_runnable(
 
     Raises: DiagnosticError, UsageError.
     """
-    context = Context()
-    for name, factory in (XDSL_UNIVERSE.all_dialects | STEPWELL.all_dialects).items():
-        context.register_dialect(name, factory)
+    context = new_context()
     module, origins = parse_module(context, source)
     places = Places(module, origins, source.name)
     quiet = IRPrinter(StringIO(), PrintStyle())
@@ -108,18 +104,18 @@ def module_runnable(
     manager.verify(module)
     function = _function(module, entry)
     in_numpy = to is not None or isinstance(device, ReferenceDevice)
-    nodes = stage_nodes(to or REFERENCE_STAGE, target) if in_numpy else ()
+    lowering = Lowering.named(to or REFERENCE_STAGE, target)
+    with places.blame(module):
+        nodes = lowering.nodes(module) if in_numpy else ()
+    if to is None:  # NumPy runs a module that is below the stage already as it is.
+        nodes = tuple(node for node in nodes if node.children)
 
     def build() -> tuple[Run, TimedRun | None]:
         if isinstance(device, ReferenceDevice) or in_numpy:
             manager.run(nodes, module)
             return functools.partial(_in_numpy, ReferenceExecutable(module, entry)), None
-        try:
-            program = compiler.compile_module(
-                module, target or device.description.target_name, entry
-            )
-        except Exception as error:
-            raise places.error(operation_at_fault(error, module), describe(error)) from error
+        with places.blame(module):
+            program = compile_module(module, target or device.description.target_name, entry)
         return _on_device(program, device)
 
     return Runnable(f"@{entry}", _parameters(function, places), build)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
-from typing import cast
+from typing import TextIO, cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -16,10 +15,11 @@ from stepwell.tools.driver.diagnostics import Diagnostic, DiagnosticError, Sever
 from stepwell.tools.driver.failures import Places
 from stepwell.tools.driver.manager import PassManager
 from stepwell.tools.driver.parsing import parse_module
-from stepwell.tools.driver.pipelines import Node
+from stepwell.tools.driver.pipelines import Node, pipeline_text
 from stepwell.tools.driver.printing import IRPrinter, PrintStyle, print_ir
 from stepwell.tools.driver.reproducer import write_reproducer
 from stepwell.tools.driver.source import Source
+from stepwell.tools.driver.stages import Lowering
 from stepwell.tools.driver.timing import Timer
 from stepwell.tools.driver.universe import new_context
 
@@ -29,7 +29,9 @@ class Session:
     """What stays the same for every part of a split input."""
 
     allow_unregistered: bool
-    pipeline: Sequence[Node]
+    lowering: Lowering | None
+    pipeline: tuple[Node, ...]
+    dump_to: TextIO | None
     configuration: list[str]
     target: Target | None
     style: PrintStyle
@@ -48,13 +50,22 @@ class Session:
         manager.verify(module)
         original = print_ir(module, PrintStyle(generic=True)) if self.crash_reproducer else ""
         try:
-            manager.run(self.pipeline, module)
+            manager.run(self._nodes(module, places), module)
         except DiagnosticError as error:
             if self.crash_reproducer is None:
                 raise
             raise self._reproduce(original, error) from error
         with self.timer.scope("Output"):
             return self._print(ctx, module, places)
+
+    def _nodes(self, module: ModuleOp, places: Places) -> tuple[Node, ...]:
+        nodes = self.pipeline
+        if self.lowering is not None:
+            with places.blame(module):
+                nodes = self.lowering.nodes(module) + nodes
+        if self.dump_to is not None:
+            print(pipeline_text(nodes), file=self.dump_to)
+        return nodes
 
     def _reproduce(self, ir: str, error: DiagnosticError) -> DiagnosticError:
         path = cast(str, self.crash_reproducer)

@@ -2,38 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol, TypeVar
 
-from stepwell.dialects.errors import StepwellError
-from stepwell.passes.target import TARGETS, Target, target_named
+from xdsl.dialects.builtin import ModuleOp
+
+from stepwell.passes.target import TARGETS, Target
 from stepwell.tools.driver.diagnostics import UsageError
 from stepwell.tools.driver.pipelines import PassNode, StageNode
 from stepwell.tools.driver.suggest import did_you_mean
 
 
-def stage_nodes(to: str, target: str | None) -> tuple[StageNode, ...]:
-    """The stages down to `to`, lowered for a device target; unknown names are a `UsageError`."""
-    from stepwell.passes import pipeline
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
 
-    names = [stage.name for stage in pipeline.STAGES]
-    if to not in names:
-        close = did_you_mean(to, names) or f"; the stages are {', '.join(names)}"
-        raise UsageError(f"unknown stage '{to}'{close}")
-    device = _target(target)
-    return tuple(
-        StageNode(
-            stage.name,
-            tuple(PassNode(make(device)) for make in stage.passes),
-            partial(pipeline.check_legal, stage=stage),
+
+_NamedT = TypeVar("_NamedT", bound=_Named)
+
+
+def _named(kind: str, name: str, table: Sequence[_NamedT]) -> _NamedT:
+    for entry in table:
+        if entry.name == name:
+            return entry
+    names = [entry.name for entry in table]
+    close = did_you_mean(name, names) or f"; there are {', '.join(names)}"
+    raise UsageError(f"unknown {kind} '{name}'{close}")
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """Down to the stage `to`, with schedules for `target`."""
+
+    to: str
+    target: Target
+
+    @staticmethod
+    def named(to: str, target: str | None) -> Lowering:
+        """From names on a command line. Raises: UsageError."""
+        from stepwell.passes.pipeline import STAGES
+
+        device = TARGETS[0] if target is None else _named("target", target, TARGETS)
+        return Lowering(_named("stage", to, STAGES).name, device)
+
+    def nodes(self, module: ModuleOp) -> tuple[StageNode, ...]:
+        """The stages from below the one that `module` is at down to `to`. Raises: StepwellError.
+
+        For a module that is below `to` already, nothing but the check of `to`, which it fails.
+        """
+        from stepwell.passes.pipeline import check_legal, stage_of, stages_until
+
+        start = stage_of(module)
+        stages = stages_until(self.to)
+        if start not in stages:
+            stage = stages[-1]
+            return (StageNode(stage.name, (), partial(check_legal, stage=stage)),)
+        return tuple(
+            StageNode(
+                stage.name,
+                tuple(PassNode(make(self.target)) for make in stage.passes),
+                partial(check_legal, stage=stage),
+            )
+            for stage in stages[stages.index(start) + 1 :]
         )
-        for stage in pipeline.stages_until(to)
-    )
-
-
-def _target(name: str | None) -> Target:
-    if name is None:
-        return TARGETS[0]
-    try:
-        return target_named(name)
-    except StepwellError as error:
-        raise UsageError(str(error)) from None
