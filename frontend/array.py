@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias, Union, cast
 
 import numpy as np
 
-from stepwell.frontend.dtypes import BY_NAME, DType, DTypeLike, Scalar, as_dtype, to_numpy
+from stepwell.frontend.dtypes import BY_NAME, DType, DTypeLike, Scalar, as_dtype, dtype_of, to_numpy
 
 NumPyArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Shape: TypeAlias = tuple[int, ...]
@@ -55,7 +55,7 @@ class Array:
         self._data: Data | None = data
         self.shape = tuple(data.shape)
         dtype = data.dtype
-        self.dtype = BY_NAME[dtype] if isinstance(dtype, str) else as_dtype(dtype)
+        self.dtype = BY_NAME[dtype] if isinstance(dtype, str) else dtype_of(dtype)
 
     @property
     def data(self) -> Data:

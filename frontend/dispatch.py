@@ -14,7 +14,7 @@ from stepwell.frontend import tracing
 from stepwell.frontend.array import Array
 from stepwell.frontend.compilation import build, trace_call
 from stepwell.frontend.dtypes import Scalar
-from stepwell.frontend.executable import Executable, Spec, describe
+from stepwell.frontend.executable import Executable, Spec, default_device, describe
 from stepwell.frontend.tree import flatten, unflatten
 
 P = ParamSpec("P")
@@ -87,7 +87,8 @@ def _run(
             pattern.append(_Static(type(leaf), leaf))
             continue
         pattern.append(describe(dynamic[-1]))
-    key = (function, structure, tuple(pattern))
+    device = default_device()
+    key = (function, structure, tuple(pattern), device)
     executable = _EXECUTABLES.get(key)
     if executable is None:
         specs = [spec for spec in pattern if isinstance(spec, Spec)]
@@ -99,6 +100,6 @@ def _run(
             return function(*call_args, **call_kwargs)
 
         names = [f"{name}.{position}" for position in range(len(specs))]
-        executable = build(trace_call(body, specs, names))
+        executable = build(trace_call(body, specs, names), device)
         _EXECUTABLES[key] = executable
     return executable.run(dynamic)

@@ -64,8 +64,8 @@ def as_dtype(dtype: DTypeLike) -> DType:
         return dtype
     if isinstance(dtype, str) and dtype in BY_NAME:
         return BY_NAME[dtype]
-    if dtype in (bool, int, float):
-        return _DEFAULT[dtype.__name__]  # type: ignore[union-attr]
+    if dtype is bool or dtype is int or dtype is float:
+        return _DEFAULT[dtype.__name__]
     try:
         found = _BY_NUMPY.get(np.dtype(dtype))
     except TypeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -33,6 +34,11 @@ class Spec:
 
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+def default_device() -> str:
+    """The device that STEPWELL_DEVICE names; empty for the best one."""
+    return os.environ.get("STEPWELL_DEVICE", "")
 
 
 def spec(shape: Sequence[int], dtype: DTypeLike = "f32") -> Spec:

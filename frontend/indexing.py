@@ -9,6 +9,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+
 from stepwell.dialects.array import indexing as ops
 from stepwell.dialects.array.base import DTYPES
 from stepwell.dialects.array.shape import FlipOp, SliceOp
@@ -36,7 +38,8 @@ def positions(x: ArrayLike, name: str) -> Tracer:
 def get_item(x: Array, key: Index, /) -> Array:
     """x[key]: integers, slices with any step, None, Ellipsis, and integer arrays on axis 0."""
     tracer = lift(x)
-    parts: list[Any] = list(key) if isinstance(key, tuple) else [key]
+    given: list[Any] = list(key) if isinstance(key, tuple) else [key]
+    parts = [lift(p) if isinstance(p, Array | np.ndarray) else p for p in given]
     named = sum(1 for part in parts if part is not None and part is not Ellipsis)
     if named > tracer.ndim:
         raise IndexingError(
@@ -48,11 +51,11 @@ def get_item(x: Array, key: Index, /) -> Array:
         parts.append(Ellipsis)
     dots = next(i for i, part in enumerate(parts) if part is Ellipsis)
     parts[dots : dots + 1] = [slice(None)] * (tracer.ndim - named)
-    if parts and isinstance(parts[0], Array) and parts[0].shape:
+    if parts and isinstance(parts[0], Tracer) and parts[0].shape:
         rows = positions(parts[0], "x[index]")
         taken = emit(ops.TakeOp(tracer.value, rows.value, 0))
         rest = [slice(None)] * rows.ndim + parts[1:]
-        return taken if all(part == slice(None) for part in rest) else get_item(taken, tuple(rest))
+        return get_item(taken, tuple(rest))
     return _basic(tracer, parts)
 
 

@@ -71,6 +71,11 @@ class TrainStep:
         self.steps += 1
         return value
 
+    @property
+    def compiled(self) -> int:
+        """How many programs there are: one for each shape of batches."""
+        return self._jit.compiled
+
     def compile(self, *batch: Any, target: str | None = None) -> Executable:
         """The executable for batches like this one (arrays or specs), without running it."""
         return self._jit.lower(*self._arguments(batch), target=target)

@@ -14,9 +14,9 @@ from stepwell.dialects.errors import DTypeError, ShapeError, where
 from stepwell.frontend import tracing
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import emit, lift, trace
-from stepwell.frontend.compilation import build, trace_call
+from stepwell.frontend.compilation import TracedCall, build, trace_call
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.executable import Executable, Spec, describe
+from stepwell.frontend.executable import Executable, Spec, default_device, describe
 from stepwell.frontend.tracing import Tracer, user_location
 from stepwell.frontend.tree import Structure, flatten, paths, unflatten
 
@@ -68,7 +68,8 @@ class Jit(Generic[P, R]):
         dynamic = tuple(None if i in self._static else arg for i, arg in enumerate(args))
         leaves, structure = flatten((dynamic, kwargs))
         specs = tuple([describe(leaf) for leaf in leaves])
-        key = (structure, specs, static, target)
+        device = self._device or default_device()
+        key = (structure, specs, static, target, device)
         try:
             found = self._executables.setdefault(key, [])
         except TypeError as error:
@@ -76,19 +77,19 @@ class Jit(Generic[P, R]):
         for executable in found:
             if executable.is_current():
                 return leaves, executable
-        executable = self._compile(args, structure, specs, dynamic, kwargs, target)
+        call = self._trace(args, structure, specs, dynamic, kwargs)
+        executable = build(call, device, target)
         found.append(executable)
         return leaves, executable
 
-    def _compile(
+    def _trace(
         self,
         args: tuple[Any, ...],
         structure: Structure,
         specs: Sequence[Spec],
         dynamic: tuple[Any, ...],
         kwargs: dict[str, Any],
-        target: str | None,
-    ) -> Executable:
+    ) -> TracedCall:
         names = _argument_names(self.function, dynamic, kwargs)
         donated = _donated_leaves(dynamic, self._donated)
 
@@ -97,8 +98,7 @@ class Jit(Generic[P, R]):
             merged = [args[i] if i in self._static else v for i, v in enumerate(values)]
             return cast("Callable[..., Any]", self.function)(*merged, **named)
 
-        call = trace_call(body, specs, names, structure, donated)
-        return build(call, self._device, target)
+        return trace_call(body, specs, names, structure, donated)
 
 
 def _argument_names(

@@ -173,7 +173,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME and name not in home.__all__:
         import difflib
 
-        close = difflib.get_close_matches(name, dir(), 1)
+        close = difflib.get_close_matches(name, __dir__(), 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise AttributeError(f"module 'stepwell' has no attribute {name!r}{hint}")
     globals()[name] = value = getattr(home, name)
