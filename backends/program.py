@@ -253,26 +253,30 @@ class Program:
         a file is not a proof. Pass True for files that you compiled yourself. Raises: ProgramError,
         FileNotFoundError.
         """
+        # Not mapped: a file that shrinks while it is mapped would kill the process.
+        with open(path, "rb") as file:
+            content = file.read()
         try:
-            # Not mapped: a file that shrinks while it is mapped would kill the process.
-            with open(path, "rb") as file:
-                content = file.read()
-            header_text = _metadata(content).get("program")
-            tensors = safetensors.numpy.load(content)
-        except (safetensors.SafetensorError, KeyError, UnicodeDecodeError) as error:
-            raise ProgramError(f"{path}: not a safetensors file: {error}") from error
-        if not isinstance(header_text, str):
-            raise ProgramError(f"{path}: a safetensors file, but not a Stepwell program")
-        try:
-            header: Any = json.loads(header_text)
-        except (ValueError, RecursionError) as error:
-            raise ProgramError(f"{path}: its program is not valid JSON: {error}") from error
-        try:
-            program = _from_header(header, tensors, trusted)
+            program = _parse(content, trusted)
             program.validate()
         except ProgramError as error:
             raise ProgramError(f"{path}: {error}") from error
         return program
+
+
+def _parse(content: bytes, trusted: bool) -> Program:
+    text = _metadata(content).get("program")
+    if not isinstance(text, str):
+        raise ProgramError("a safetensors file, but not a Stepwell program")
+    try:
+        tensors = safetensors.numpy.load(content)
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise ProgramError(f"not a safetensors file: {error}") from error
+    try:
+        header: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ProgramError(f"its program is not valid JSON: {error}") from error
+    return _from_header(header, tensors, trusted)
 
 
 def _require(condition: bool, message: str) -> None:
