@@ -112,12 +112,40 @@ class Domain:
         if stored:
             place = next((p for p in places if self._covers(p, result)), None)
             if place is None:
+                place = next((p for p in places if self._split_rows(p, result)), None)
+            if place is None:
                 return False
             self.outputs[result] = place
         self.members.append(op)
         for place in places:
             self._read_operands(op, place)
         return True
+
+    def spans(self, value: SSAValue) -> bool:
+        """Whether the value is read at every point of the domain, each element at one."""
+        return any(
+            is_bijection(place, shape_of(value), self.parallel) for place in self.places[value]
+        )
+
+    def _split_rows(self, place: Place, value: SSAValue) -> bool:
+        """Makes rows of an elementwise domain in which `value` is the same along a row."""
+        if self.kind is not Kind.MAP:
+            return False
+        parallel, reduced = self._rows_of(place)
+        if not reduced or not is_bijection(place, shape_of(value), parallel):
+            return False
+        if prod(v.hi + 1 for v in reduced) > self.max_row:
+            return False
+        self.kind, self.parallel, self.reduced = Kind.REDUCTION, parallel, reduced
+        return True
+
+    def _rows_of(self, place: Place) -> tuple[list[Index], list[Index]]:
+        """The variables that a place depends on, and the others."""
+        used = {variable for component in place for variable in component.variables()}
+        return (
+            [v for v in self.parallel if used & v.terms.keys()],
+            [v for v in self.parallel if v.terms and not used & v.terms.keys()],
+        )
 
     def _covers(self, place: Place, value: SSAValue) -> bool:
         """Whether the domain computes every element of `value` exactly once at `place`."""
@@ -134,9 +162,7 @@ class Domain:
             return False
         parallel, reduced = self.parallel, self.reduced
         if self.kind is Kind.MAP:
-            used = {v for component in place for v in component.variables()}
-            parallel = [v for v in self.parallel if used & v.terms.keys()]
-            reduced = [v for v in self.parallel if v.terms and not used & v.terms.keys()]
+            parallel, reduced = self._rows_of(place)
             if prod(v.hi + 1 for v in reduced) > self.max_row:
                 return False
             if not reduced:

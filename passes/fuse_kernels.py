@@ -95,12 +95,21 @@ class _Grouping:
     def _place(self, op: GenericOp | FillOp) -> None:
         (result,) = op.results
         readers = self.readers.get(result, [])
-        escapes = any(not isinstance(use.operation, GenericOp | FillOp) for use in result.uses)
+        # Operations within bodies read it where their generic operation stands.
+        users = [use.operation for use in result.uses]
+        escapes = any(
+            user.parent is self.block and not isinstance(user, GenericOp | FillOp) for user in users
+        )
         if not structured.size_of(result) or not (readers or escapes):
             return
         kind = kind_of(op)
-        again = kind is Kind.VIEW or (kind is Kind.MAP and (len(readers) == 1 or _is_cheap(op)))
-        if again and not escapes and all(self._may_inline(op, kind, group) for group in readers):
+        again = len(readers) > 1
+        inline = kind is Kind.VIEW or (kind is Kind.MAP and not (again and not _is_cheap(op)))
+        if (
+            inline
+            and not escapes
+            and all(self._may_inline(op, kind, group, again=again) for group in readers)
+        ):
             for group in readers:
                 self._add(op, group, stored=False)
             return
@@ -114,12 +123,15 @@ class _Grouping:
         self._add(op, group, stored=True)
         self._follow(group, readers)
 
-    def _may_inline(self, op: GenericOp | FillOp, kind: Kind, group: Group) -> bool:
-        """Whether evaluating a map anew wherever the group reads it is worth its cost."""
+    def _may_inline(self, op: GenericOp | FillOp, kind: Kind, group: Group, *, again: bool) -> bool:
+        """Whether evaluating a map wherever the group reads it is worth its cost.
+
+        `again`: other groups evaluate it too.
+        """
         if kind is Kind.VIEW or isinstance(op, FillOp):
             return True
         domain = group.domain
-        if domain.kind is Kind.CONTRACTION and structured.is_expensive(op):
+        if domain.kind is Kind.CONTRACTION and (again or structured.is_expensive(op)):
             # A contraction reads its operands many times over.
             reduced = {atom for v in domain.reduced for atom in v.terms}
             for place in domain.places[op.results[0]]:
@@ -133,9 +145,11 @@ class _Grouping:
         """Whether computing `op` in `group` keeps launches acyclic and within limits."""
         if any(other.after & group.bit for other in readers if other is not group):
             return False
-        if kind in (Kind.VIEW, Kind.MAP) and stored and group.domain.kind is not Kind.MAP:
-            # Left alone, it is the epilogue of what produces it.
-            return False
+        if kind in (Kind.VIEW, Kind.MAP) and stored:
+            # Left alone, a map is the epilogue of what produces it.
+            beside = group.domain.kind is Kind.MAP and group.domain.spans(op.results[0])
+            if not beside and not _follows_reduction(op):
+                return False
         return self._buffers(op, group, stored) <= self.max_buffers
 
     def _buffers(self, op: Operation, group: Group, stored: bool) -> int:
@@ -184,8 +198,31 @@ def _is_cheap(op: GenericOp | FillOp) -> bool:
     if isinstance(op, FillOp):
         return True
     size = structured.size_of(op.results[0])
-    large = [v for v in _tensors_read(op) if structured.size_of(v) * 8 >= size]
+    large = [v for v in _tensors_read(op) if structured.size_of(_origin(v)) * 8 >= size]
     return len(large) <= 1 and len(op.body.block.ops) <= 4 and not structured.is_expensive(op)
+
+
+def _origin(value: SSAValue) -> SSAValue:
+    """What a value is a view of; the scalar of a fill."""
+    owner = value.owner
+    while isinstance(owner, GenericOp | FillOp) and kind_of(owner) is Kind.VIEW:
+        value = owner.inputs[0]
+        owner = value.owner
+    return value
+
+
+def _follows_reduction(op: Operation) -> bool:
+    """Whether a map is computed from a reduction, element by element."""
+    size = structured.size_of(op.results[0])
+    for value in _tensors_read(op):
+        owner = value.owner
+        if isinstance(owner, GenericOp) and structured.size_of(value) == size:
+            kind = kind_of(owner)
+            if kind is Kind.REDUCTION or (
+                kind is not Kind.CONTRACTION and _follows_reduction(owner)
+            ):
+                return True
+    return False
 
 
 def _outline(

@@ -27,6 +27,7 @@ from stepwell.passes.decompose_composites import DecomposeCompositesPass
 from stepwell.passes.differentiate import DifferentiatePass
 from stepwell.passes.expand_math import ExpandMathPass
 from stepwell.passes.fuse_kernels import FuseKernelsPass
+from stepwell.passes.merge_launches import MergeLaunchesPass
 from stepwell.passes.plan_memory import PlanMemoryPass
 from stepwell.passes.schedule_kernels import ScheduleKernelsPass
 from stepwell.passes.split_reductions import SplitReductionsPass
@@ -100,7 +101,10 @@ STAGES = (
     Stage(
         "tiled",
         "kernels as explicit threads, loops, vectors and workgroup memory",
-        (lambda target: ScheduleKernelsPass(target.name),),
+        (
+            lambda target: ScheduleKernelsPass(target.name),
+            lambda target: MergeLaunchesPass(target.name),
+        ),
         frozenset({"builtin", "func", "kernel", "memref", "arith", "math", "scf", "gpu", "vector"}),
     ),
     Stage(

@@ -25,25 +25,16 @@ Inference", 2020.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects import func, memref
-from xdsl.dialects.builtin import Float16Type, IndexType, MemRefType, ModuleOp, i8
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.dialects.builtin import IndexType, ModuleOp, i8
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from stepwell.dialects.emit import Emitter
-
-KIND = "stepwell.kind"
-
-
-def byte_size(type: Attribute) -> int:
-    """Bytes of a memref; a bool takes four."""
-    assert isinstance(type, MemRefType)
-    width = 2 if isinstance(type.element_type, Float16Type) else 4
-    # WebGPU sizes are multiples of four bytes.
-    return -(-prod(type.get_shape()) * width // 4) * 4
+from stepwell.passes.bufferize_kernels import KIND
+from stepwell.passes.work import byte_size
 
 
 @dataclass

@@ -39,6 +39,7 @@ from stepwell.passes.schedules.register_tiles import RegisterTiles
 from stepwell.passes.schedules.workgroup_tiles import WorkgroupTiles
 from stepwell.passes.structured import Kind
 from stepwell.passes.target import target_named
+from stepwell.passes.work import work_of
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class ScheduleKernelsPass(ModulePass):
         for kernel in list(op.body.block.ops):
             if isinstance(kernel, FuncOp) and kernel.grid is None:
                 tiled = _schedule(Frame(kernel, target))
+                tiled.attributes |= work_of(kernel)
                 op.body.block.insert_op_before(tiled, kernel)
                 kernel.detach()
                 kernel.erase(safe_erase=False)

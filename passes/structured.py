@@ -25,8 +25,8 @@ class Kind(Enum):
 
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:
-    assert isinstance(value.type, TensorType)
-    return value.type.get_shape()
+    """The shape of a tensor; a scalar's is that of a tensor of rank 0."""
+    return value.type.get_shape() if isinstance(value.type, TensorType) else ()
 
 
 def size_of(value: SSAValue) -> int:

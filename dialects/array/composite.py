@@ -575,7 +575,10 @@ class CrossEntropyOp(CompositeOp):
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         logits, ct = _in_f32(emit, self.logits), _in_f32(emit, cotangents[0])
         *batch, classes = shape_of(logits)
-        probabilities = emit(SoftmaxOp(logits, len(batch)))
+        # The forward pass has this sum too; softmax itself would sum again.
+        total = emit(LogSumExpOp(logits, len(batch)))
+        along = emit(BroadcastOp(total, shape_of(logits), range(len(batch))))
+        probabilities = emit(ExpOp(emit(SubtractOp(logits, along))))
         right = emit(OneHotOp(clamped(emit, self.targets, classes), classes, f32))
         share = emit(BroadcastOp(self._mean(emit, ct), shape_of(logits), []))
         gradient = emit(MultiplyOp(share, emit(SubtractOp(probabilities, right))))

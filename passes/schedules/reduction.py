@@ -68,7 +68,7 @@ def plan_reduction(domain: Domain, target: Target) -> Plan:
         most = max(1, together // threads)
         group = min(most, rows) if threads == 1 else _divisor(rows, most)
         return Plan(group, threads, 1, width)
-    inner = extents(domain.parallel)[-1]
+    inner = extents(domain.parallel)[-1] if domain.parallel else 1
     row_width = WIDTH if inner % WIDTH == 0 and _is_contiguous(domain, domain.parallel) else 1
     columns = rows // row_width
     group = min(_power_of_two(columns), 32 if target.row_threads > 1 else 16)
