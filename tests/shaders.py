@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,22 @@ def validate_tint(texts: Sequence[str]) -> None:
         assert not errors, "\n".join(errors) + "\n" + text
 
 
+_BINDING = re.compile(r"@binding\((\d+)\) var<(\w+)(, read_write)?")
+
+
+def _layout(text: str) -> list[dict[str, Any]]:
+    """The bindings that a shader declares (an automatic layout leaves out unused ones)."""
+    kinds = {("storage", ""): "read-only-storage", ("storage", ", read_write"): "storage"}
+    return [
+        {
+            "binding": int(binding),
+            "visibility": wgpu.ShaderStage.COMPUTE,
+            "buffer": {"type": kinds.get((space, access), "uniform")},
+        }
+        for binding, space, access in _BINDING.findall(text)
+    ]
+
+
 def dispatch(
     text: str,
     grid: Sequence[int],
@@ -67,8 +84,10 @@ def dispatch(
     """Runs a shader on buffers bound in order (host scalars last); the buffers after it."""
     d = device()
     module = d.create_shader_module(code=text)
+    group_layout = d.create_bind_group_layout(entries=_layout(text))
     pipeline = d.create_compute_pipeline(
-        layout="auto", compute={"module": module, "entry_point": "main"}
+        layout=d.create_pipeline_layout(bind_group_layouts=[group_layout]),
+        compute={"module": module, "entry_point": "main"},
     )
     usage = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC
     bound = [d.create_buffer_with_data(data=np.ascontiguousarray(a), usage=usage) for a in buffers]
@@ -82,7 +101,7 @@ def dispatch(
         uniform = d.create_buffer_with_data(data=padded, usage=wgpu.BufferUsage.UNIFORM)
         place = {"buffer": uniform, "offset": 0, "size": uniform.size}
         entries.append({"binding": len(bound), "resource": place})
-    group = d.create_bind_group(layout=pipeline.get_bind_group_layout(0), entries=entries)
+    group = d.create_bind_group(layout=group_layout, entries=entries)
     encoder = d.create_command_encoder()
     compute = encoder.begin_compute_pass()
     compute.set_pipeline(pipeline)

@@ -245,7 +245,8 @@ class BindingOp(Declaration):
             space = f"{space}, {type.access_name.data}"
         name = printer.declare(self.result)
         printer.line(
-            f"@group({group}) @binding({binding}) var<{space}> {name}: {printer.type(type.element)};"
+            f"@group({group}) @binding({binding}) "
+            f"var<{space}> {name}: {printer.type(type.element)};"
         )
 
 
