@@ -94,7 +94,9 @@ class Array:
     def device(self) -> str:
         """The name of the device that holds it; `host` for NumPy's memory."""
         data = self.data
-        return "host" if isinstance(data, np.ndarray) else str(getattr(data, "device", "device"))
+        return (
+            "host" if isinstance(data, np.ndarray) else device_text(getattr(data, "device", None))
+        )
 
     @property
     def varies(self) -> bool:
@@ -336,6 +338,11 @@ ArrayLike: TypeAlias = Union[Array, Scalar, NumPyArray, "np.generic"]
 
 _IndexPart: TypeAlias = int | slice | EllipsisType | Array | NumPyArray | None
 Index: TypeAlias = Union[_IndexPart, "tuple[_IndexPart, ...]"]
+
+
+def device_text(device: object) -> str:
+    """What reports call an open device."""
+    return str(getattr(device, "description", device))
 
 
 def asarray(value: Any, dtype: DTypeLike | None = None) -> Array:

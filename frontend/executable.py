@@ -13,7 +13,7 @@ import numpy as np
 from stepwell.backends.device import ReferenceDevice, open_device
 from stepwell.backends.errors import ArgumentError
 from stepwell.backends.program import Buffer, Memory, Program, buffer_bytes
-from stepwell.frontend.array import Array, Data, Shape
+from stepwell.frontend.array import Array, Data, Shape, device_text
 from stepwell.frontend.dtypes import BY_NAME, DType, DTypeLike, as_dtype, dtype_of, scalar_dtype
 from stepwell.frontend.dtypes import to_numpy as narrow
 from stepwell.frontend.random_state import next_seed
@@ -143,6 +143,21 @@ class Executable:
         """The planned memory: peak bytes and bytes by kind of buffer."""
         return self.program.memory
 
+    @property
+    def on_device(self) -> bool:
+        """Whether a WebGPU device runs it, not NumPy."""
+        return not isinstance(self._open(), ReferenceDevice)
+
+    @property
+    def device(self) -> str:
+        """What runs it."""
+        return device_text(self._open())
+
+    def prepare(self) -> None:
+        """Compiles it for its device now; else the first call does."""
+        if self._runner is None:
+            self._start()
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it on arguments of the shapes and dtypes that it was compiled for."""
         tree = (args, kwargs) if kwargs or self.signature.arguments is not None else args
@@ -182,10 +197,14 @@ class Executable:
                 leaf.take_data()
         return unflatten(self.signature.results, map(Array, results))
 
+    def _open(self) -> Any:
+        if self._device is None:
+            self._device = open_device(self._device_name)
+        return self._device
+
     def _start(self) -> Runner:
-        self._device = open_device(self._device_name)
-        self._runner = self._code.runner(self._device)
-        return self._runner
+        self._runner = runner = self._code.runner(self._open())
+        return runner
 
     def _enter(self, leaf: Any, expected: Spec) -> Any:
         """A leaf as the device takes it. Arrays on the host move to the device, to stay there."""
