@@ -75,6 +75,11 @@ def _check_count(name: str, what: str, given: Sequence[int], rank: int) -> None:
         )
 
 
+def _nowhere(result_rank: int, rank: int) -> AffineMap:
+    """The source of a result without elements: no index is ever looked up."""
+    return AffineMap(result_rank, 0, (AffineExpr.constant(0),) * rank)
+
+
 def _reshape_groups(
     source: Sequence[int], result: Sequence[int]
 ) -> Iterator[tuple[list[int], list[int]]]:
@@ -149,9 +154,9 @@ class ReshapeOp(ViewOp):
 
     def source(self) -> AffineMap:
         old, new = shape_of(self.operand), shape_of(self.result)
+        if prod(old) == 0:
+            return _nowhere(len(new), len(old))
         exprs: list[AffineExpr] = [AffineExpr.constant(0)] * len(old)
-        if prod(old) == 0:  # No element has a source.
-            return AffineMap(len(new), 0, tuple(exprs))
         for sources, results in _reshape_groups(old, new):
             terms: list[tuple[int, int, int]] = []
             stride = 1
@@ -343,6 +348,8 @@ class SliceOp(ViewOp):
 
     def source(self) -> AffineMap:
         starts, strides = values(self.starts), values(self.strides)
+        if 0 in shape_of(self.result):
+            return _nowhere(len(starts), len(starts))
         exprs = tuple(
             AffineExpr.dimension(axis) * stride + start
             for axis, (start, stride) in enumerate(zip(starts, strides, strict=True))
@@ -386,12 +393,14 @@ class FlipOp(ViewOp):
         return (np.flip(arrays[0], values(self.axes)),)
 
     def source(self) -> AffineMap:
-        axes = values(self.axes)
+        axes, shape = values(self.axes), shape_of(self.operand)
+        if 0 in shape:
+            return _nowhere(len(shape), len(shape))
         exprs = tuple(
             AffineExpr.dimension(axis) * -1 + (size - 1)
             if axis in axes
             else AffineExpr.dimension(axis)
-            for axis, size in enumerate(shape_of(self.operand))
+            for axis, size in enumerate(shape)
         )
         return AffineMap(len(exprs), 0, exprs)
 
