@@ -20,6 +20,7 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 from stepwell.passes import structured
 from stepwell.passes.index import Index, Var, apply_map, delinearize, linearize
 from stepwell.passes.schedules.frame import Frame, Mapped, assign, extents, lanes, placed
+from stepwell.passes.schedules.point import quick
 from stepwell.passes.structured import shape_of
 
 WIDTH = 4
@@ -88,7 +89,9 @@ class Contraction:
                 lhs, rhs = self.points.broadcast(lhs), self.points.broadcast(rhs)
             element = rhs.type.element_type if isinstance(rhs.type, VectorType) else rhs.type
             if isinstance(element, AnyFloat):
-                return self.points.emit(math.FmaOp(lhs, rhs, accumulator))
+                return self.points.emit(
+                    quick(math.FmaOp, [lhs, rhs, accumulator], accumulator.type)
+                )
             product = self.points.emit(arith.MuliOp(lhs, rhs))
             return self.points.emit(arith.AddiOp(accumulator, product))
 

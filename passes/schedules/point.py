@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 from xdsl.dialects import arith, memref, tensor, vector
-from xdsl.dialects.builtin import IndexType, MemRefType, VectorType
+from xdsl.dialects.builtin import DenseArrayBase, IndexType, MemRefType, VectorType, i64
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
@@ -24,6 +25,16 @@ from stepwell.passes.index import Div, Index, Mod, Var, apply_map, constant, lin
 from stepwell.passes.structured import shape_of
 
 INDEX = IndexType()
+
+
+def quick(op: type[Operation], operands: Sequence[SSAValue], *results: Attribute) -> Operation:
+    """An operation without properties. xDSL's constructors cost three times as much."""
+    return op.create(operands=operands, result_types=results)
+
+
+@cache
+def _position(lane: int) -> dict[str, Attribute]:
+    return {"static_position": DenseArrayBase.from_list(i64, [lane])}
 
 
 @dataclass(frozen=True)
@@ -169,7 +180,7 @@ class PointEmitter:
             return value
         key = ("broadcast", value)
         if (known := self._known(key)) is None:
-            known = self.emit(vector.BroadcastOp(value, self._vector_type(value.type)))
+            known = self.emit(quick(vector.BroadcastOp, [value], self._vector_type(value.type)))
             self.scopes[-1][key] = known
         return known
 
@@ -179,7 +190,13 @@ class PointEmitter:
             return value
         key = ("lane", value, lane)
         if (known := self._known(key)) is None:
-            known = self.emit(vector.ExtractOp(value, [lane], value.type.element_type))
+            known = self.emit(
+                vector.ExtractOp.create(
+                    operands=[value],
+                    result_types=[value.type.element_type],
+                    properties=_position(lane),
+                )
+            )
             self.scopes[-1][key] = known
         return known
 
@@ -219,29 +236,33 @@ class PointEmitter:
         """Memory at a linear position."""
         lanes = self._over_lanes(position)
         if lanes is None:
-            return self.emit(memref.LoadOp.get(source, [self.index(self._first(position))]))
+            return self._load_one(source, self._first(position))
         if self._is_vector(lanes):
             assert isinstance(source.type, MemRefType)
             result = self._vector_type(source.type.element_type)
-            return self.emit(vector.LoadOp(source, [self.index(lanes[0])], result))
-        return self._by_lane(
-            [self.emit(memref.LoadOp.get(source, [self.index(lane)])) for lane in lanes]
-        )
+            return self.emit(quick(vector.LoadOp, [source, self.index(lanes[0])], result))
+        return self._by_lane([self._load_one(source, lane) for lane in lanes])
+
+    def _load_one(self, source: SSAValue, position: Index) -> SSAValue:
+        assert isinstance(source.type, MemRefType)
+        element = source.type.element_type
+        return self.emit(quick(memref.LoadOp, [source, self.index(position)], element))
 
     def store(self, value: SSAValue, destination: SSAValue, position: Index) -> None:
         """Writes memory at a linear position."""
         lanes = self._over_lanes(position)
         if lanes is None:
             at = self.index(self._first(position))
-            self.emit.insert(memref.StoreOp.get(value, destination, [at]))
+            self.emit.insert(quick(memref.StoreOp, [value, destination, at]))
         elif self._is_vector(lanes):
             value = self.broadcast(value)
-            self.emit.insert(vector.StoreOp(value, destination, [self.index(lanes[0])]))
+            at = self.index(lanes[0])
+            self.emit.insert(quick(vector.StoreOp, [value, destination, at]))
         else:
             for number, lane in enumerate(lanes):
                 element = self.lane(value, number)
                 at = self.index(lane)
-                self.emit.insert(memref.StoreOp.get(element, destination, [at]))
+                self.emit.insert(quick(memref.StoreOp, [element, destination, at]))
 
     def _first(self, position: Index) -> Index:
         """A position that is the same in every lane, without the lane variable."""
@@ -267,23 +288,27 @@ class PointEmitter:
         total: SSAValue | None = None
         for atom, factor in added:
             term = self._scaled(self._atom(atom), factor)
-            total = term if total is None else self.emit(arith.AddiOp(total, term))
+            total = term if total is None else self.emit(quick(arith.AddiOp, [total, term], INDEX))
         if total is None:
             total = self.emit.constant(position.const, INDEX)
         elif position.const > 0:
-            total = self.emit(arith.AddiOp(total, self.index(constant(position.const))))
+            total = self.emit(
+                quick(arith.AddiOp, [total, self.index(constant(position.const))], INDEX)
+            )
         for atom, factor in position.terms.items():
             if factor < 0:
                 term = self._scaled(self._atom(atom), -factor)
-                total = self.emit(arith.SubiOp(total, term))
+                total = self.emit(quick(arith.SubiOp, [total, term], INDEX))
         if added and position.const < 0:
-            total = self.emit(arith.SubiOp(total, self.index(constant(-position.const))))
+            total = self.emit(
+                quick(arith.SubiOp, [total, self.index(constant(-position.const))], INDEX)
+            )
         return total
 
     def _scaled(self, value: SSAValue, factor: int) -> SSAValue:
         if factor == 1:
             return value
-        return self.emit(arith.MuliOp(value, self.index(constant(factor))))
+        return self.emit(quick(arith.MuliOp, [value, self.index(constant(factor))], INDEX))
 
     def _atom(self, atom: Var | Div | Mod) -> SSAValue:
         if isinstance(atom, Var):
@@ -293,6 +318,6 @@ class PointEmitter:
         if (known := self._known(key)) is None:
             operation = arith.DivUIOp if isinstance(atom, Div) else arith.RemUIOp
             divisor = self.index(constant(atom.divisor))
-            known = self.emit(operation(self.index(atom.base), divisor))
+            known = self.emit(quick(operation, [self.index(atom.base), divisor], INDEX))
             self.scopes[-1][key] = known
         return known

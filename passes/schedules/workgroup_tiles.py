@@ -17,6 +17,7 @@ from stepwell.dialects.kernel import FuncOp
 from stepwell.passes.index import Index, Var, constant
 from stepwell.passes.schedules.contraction import Contraction, Group
 from stepwell.passes.schedules.frame import lanes
+from stepwell.passes.schedules.point import quick
 
 SIDE = 16
 """Threads along the rows and along the columns of a tile."""
@@ -204,14 +205,14 @@ class WorkgroupTiles:
     ) -> Sequence[SSAValue]:
         it, points = self.it, self.it.points
         results = list(carried)
-        element = self._element()
+        tile = VectorType(self._element(), [4])
         for depth, part in product(range(self.depth), range(self.rows // 4)):
             at = points.index(down * self.rows + part * 4 + depth * stride)
-            rows = points.emit(vector.LoadOp(left, [at], VectorType(element, [4])))
+            rows = points.emit(quick(vector.LoadOp, [left, at], tile))
             at = points.index(across * it.width + depth * tile_columns)
             with points.over(it.lanes):
                 if it.lanes is not None:
-                    columns = points.emit(vector.LoadOp(right, [at], VectorType(element, [4])))
+                    columns = points.emit(quick(vector.LoadOp, [right, at], tile))
                 else:
                     columns = points.emit(memref.LoadOp.get(right, [at]))
                 for row in range(4):
