@@ -10,6 +10,7 @@ import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
+from xdsl.transforms.canonicalize import CanonicalizePass
 
 from stepwell.backends.reference import run
 from stepwell.passes.convert_array_to_linalg import ConvertArrayToLinalgPass
@@ -46,5 +47,9 @@ DIFF = (DifferentiatePass, DecomposeCompositesPass)
 LEVELS = [
     Level("array", after()),
     Level("diff", after(*DIFF)),
+    Level(
+        "canonical",
+        after(DifferentiatePass, CanonicalizePass, DecomposeCompositesPass, CanonicalizePass),
+    ),
     Level("linalg", after(*DIFF, ConvertArrayToLinalgPass)),
 ]
