@@ -416,12 +416,12 @@ class RewriterEmitter(Emitter):
     def __init__(self, rewriter: PatternRewriter, op: Operation):
         assert op.parent is not None
         super().__init__(op.parent, before=op, location=op.location)
+        self.anchor = op
         self.rewriter = rewriter
-        self.point = InsertPoint.before(op)
 
     def insert(self, op: Operation) -> Operation:
         op.location = self.location
-        self.rewriter.insert(op, self.point)
+        self.rewriter.insert(op, InsertPoint.before(self.anchor))
         return op
 
 
