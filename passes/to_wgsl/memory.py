@@ -242,8 +242,8 @@ def _quotient(b: Builder, index: SSAValue, n: int) -> SSAValue:
                 x = b.value(other)
                 return x if scale == n else b.emit(MulOp, (x, b.u32(scale // n)), u32)
     if isinstance(op, arith.AddiOp) and (_is_multiple(op.rhs, n) or _is_multiple(op.lhs, n)):
-        parts = [quotient(b, part, n) for part in op.operands]
-        return b.emit(AddOp, parts, u32)
+        parts = [quotient(b, part, n) for part in op.operands if _constant(part) != 0]
+        return b.emit(AddOp, parts, u32) if len(parts) == 2 else parts[0]
     return b.emit(ShrOp, (b.value(index), b.u32(n.bit_length() - 1)), u32)
 
 
