@@ -32,11 +32,16 @@ class Places:
             current = current.prev_op or current.parent_op()
         return file_location(self._module.location) or Location(self._file, 1, 1)
 
-    def error(self, op: Operation, message: str) -> DiagnosticError:
-        """An error at an operation, with a note that says where a `loc(...)` on it points."""
+    def error(self, op: Operation, message: str, prefix: str = "") -> DiagnosticError:
+        """An error at an operation, with a note that says where a `loc(...)` on it points.
+
+        A `file:line: ` that the message begins with is left out when it says the same place.
+        """
+        place = self.of(op)
+        message = prefix + message.removeprefix(f"{place.file}:{place.line}: ")
         traced = file_location(op.location) if op in self._origins else None
         notes = (Diagnostic(Severity.NOTE, traced, "it was traced here"),) if traced else ()
-        return DiagnosticError.error(self.of(op), message, *notes)
+        return DiagnosticError.error(place, message, *notes)
 
     @contextmanager
     def blame(self, module: ModuleOp, prefix: str = "") -> Generator[None]:
@@ -49,10 +54,7 @@ class Places:
         except DiagnosticError:
             raise
         except Exception as error:
-            op = operation_at_fault(error, module)
-            place = self.of(op)
-            message = describe(error).removeprefix(f"{place.file}:{place.line}: ")
-            raise self.error(op, prefix + message) from error
+            raise self.error(operation_at_fault(error, module), describe(error), prefix) from error
 
 
 def file_location(location: Attribute) -> Location | None:

@@ -46,8 +46,9 @@ class PassManager:
             with self._timer.scope("(verify)"):
                 verify(op)
         except InvalidOpError as error:
-            message = f"'{error.op.name}' op {error.message}{suffix}"
-            raise self._places.error(error.op, message) from error
+            # Messages that front ends show too name the operation themselves.
+            prefix = "" if f"{error.op.name}: " in error.message else f"'{error.op.name}' op "
+            raise self._places.error(error.op, error.message + suffix, prefix) from error
         except RecursionError as error:
             raise self._places.error(op, f"the IR is nested too deeply{suffix}") from error
 

@@ -93,6 +93,10 @@ class LocatingParser(Parser):
         self._open_operations.append(self.pos)  # What follows the results is the operation's name.
         return results
 
+    def operation_in_progress(self) -> int:
+        """Where the name of the operation stands that is being parsed."""
+        return self._open_operations[-1] if self._open_operations else self.pos
+
     def parse_module(self, allow_implicit_module: bool = True) -> ModuleOp:
         """The module; as in MLIR, a text without operations is an empty one."""
         empty = self._current_token.kind is MLIRTokenKind.EOF
@@ -184,6 +188,6 @@ def parse_module(ctx: Context, source: Source) -> tuple[ModuleOp, dict[Operation
         place = source.locate(parser.pos if parser else 0)
         raise DiagnosticError.error(place, "the IR is nested too deeply here") from error
     except Exception as error:  # xDSL lets these escape on malformed text.
-        place = source.locate(parser.pos if parser else 0)
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DiagnosticError.error(place, f"malformed IR before here: {reason}") from error
+        place = source.locate(parser.operation_in_progress() if parser else 0)
+        raise DiagnosticError.error(place, f"malformed operation: {reason}") from error
