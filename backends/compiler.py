@@ -31,7 +31,8 @@ def compile_module(module: ModuleOp, target: str, entry: str = "main") -> Progra
     """
     from stepwell.backends.export import to_program
 
-    return to_program(_lowered(module, target, "wgsl"), entry)
+    lowered = _lowered(module, target, "wgsl")
+    return to_program(lowered, target_name=target, entry=entry)
 
 
 def compile_cached(text: str, source: Source, target: str) -> Program:
@@ -71,11 +72,12 @@ def parse(text: str) -> ModuleOp:
     """The module of a text that a module printed."""
     from xdsl.context import Context
     from xdsl.parser import Parser
+    from xdsl.universe import XDSL_UNIVERSE
 
     from stepwell.dialects.registry import DIALECTS
 
     context = Context()
-    for name, factory in DIALECTS.items():
+    for name, factory in (XDSL_UNIVERSE.all_dialects | DIALECTS).items():
         context.register_dialect(name, factory)
     return Parser(context, text).parse_module()
 

@@ -8,7 +8,7 @@ old contents is safe: everything on one queue happens in order.
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +58,10 @@ class MemoryPool:
         self._create = create
         self._on_trim = on_trim
         self._max_bytes = max_bytes
-        self._idle: dict[int, deque[tuple[Any, int]]] = {}
+        self._idle: defaultdict[int, deque[tuple[Any, int]]] = defaultdict(deque)
+        # Every buffer that exists. A Memory may be garbage in a cycle: a buffer that only it held
+        # would be finalized along with it, before `recycle` could save it.
+        self._buffers: dict[int, Any] = {}
         self.live_bytes = 0
         self.idle_bytes = 0
 
@@ -77,10 +80,11 @@ class MemoryPool:
             # One atomic step: `recycle` may run at any moment, in any thread.
             buffer, serial = self._idle[capacity].pop()
             self.idle_bytes -= capacity
-        except (KeyError, IndexError):
+        except IndexError:
             if self.idle_bytes > max(_KEEP_BYTES, self.live_bytes):
                 self.trim()
             buffer, serial = self._new(capacity, label), next(_serials)
+            self._buffers[serial] = buffer
         self.live_bytes += capacity
         return Memory(self, buffer, capacity, serial)
 
@@ -99,7 +103,7 @@ class MemoryPool:
 
     def recycle(self, buffer: Any, capacity: int, serial: int) -> None:
         """Take a buffer back. Called by the garbage collector, so it takes no lock."""
-        self._idle.setdefault(capacity, deque()).append((buffer, serial))
+        self._idle[capacity].append((buffer, serial))
         self.live_bytes -= capacity
         self.idle_bytes += capacity
 
@@ -107,5 +111,6 @@ class MemoryPool:
         """Let go of every idle buffer."""
         self._on_trim()
         for buffers in list(self._idle.values()):
-            buffers.clear()
+            while buffers:
+                self._buffers.pop(buffers.pop()[1], None)
         self.idle_bytes = 0
