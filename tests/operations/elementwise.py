@@ -40,12 +40,8 @@ ROWS = [
     elementwise(ops.NegativeOp, np.negative, WHOLE, dtypes=NUMBERS, torch=by_name("neg")),
     elementwise(ops.AbsOp, np.abs, WHOLE, dtypes=NUMBERS, torch=by_name("abs")),
     elementwise(ops.SignOp, np.sign, WHOLE, dtypes=NUMBERS, torch=by_name("sign")),
-    elementwise(
-        ops.MaximumOp, np.maximum, WHOLE, WHOLE, dtypes=NUMBERS, torch=by_name("maximum")
-    ),
-    elementwise(
-        ops.MinimumOp, np.minimum, WHOLE, WHOLE, dtypes=NUMBERS, torch=by_name("minimum")
-    ),
+    elementwise(ops.MaximumOp, np.maximum, WHOLE, WHOLE, dtypes=NUMBERS, torch=by_name("maximum")),
+    elementwise(ops.MinimumOp, np.minimum, WHOLE, WHOLE, dtypes=NUMBERS, torch=by_name("minimum")),
     elementwise(ops.ExpOp, np.exp, (-5, 5), torch=by_name("exp")),
     elementwise(ops.Expm1Op, np.expm1, (-1, 1), torch=by_name("expm1")),
     elementwise(ops.LogOp, np.log, POSITIVE, torch=by_name("log")),

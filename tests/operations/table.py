@@ -1,13 +1,23 @@
 """The operation table: every `array` operation, the cases it is tried on, what NumPy says."""
 
-from operations import contraction, elementwise, logic, random, reduction
+from operations import (
+    composite,
+    contraction,
+    elementwise,
+    indexing,
+    logic,
+    random,
+    reduction,
+    shape,
+)
 
 ROWS = [
     *elementwise.ROWS,
     *logic.ROWS,
+    *shape.ROWS,
     *reduction.ROWS,
+    *indexing.ROWS,
     *contraction.ROWS,
     *random.ROWS,
+    *composite.ROWS,
 ]
-
-CASES = [(row.op, case) for row in ROWS for case in row.cases]
