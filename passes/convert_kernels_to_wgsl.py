@@ -113,6 +113,7 @@ class _KernelConversion:
         entry = EntryOp(function.workgroup_size.get_values(), Region(b.entry))
         self.declarations.add_op(entry)
         shader = ShaderOp(function.sym_name.data, Region(self.declarations))
+        shader.attributes.update(function.attributes)
         shader.attributes["grid"] = function.grid
         shader.attributes["bindings"] = DenseArrayBase.from_list(i32, bindings)
         shader.location = entry.location = function.location
