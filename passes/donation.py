@@ -15,6 +15,8 @@ from xdsl.ir import Attribute, SSAValue
 DONATED = "stepwell.donated"
 NAME = "stepwell.name"
 DTYPE = "stepwell.dtype"
+SHAPE = "stepwell.shape"
+"""Argument and result attribute below `tiled`, where types no longer say the shape."""
 
 
 def argument_attributes(function: func.FuncOp, index: int) -> Mapping[str, Attribute]:

@@ -1,0 +1,273 @@
+"""The `webgpu` dialect: the host program of the `wgsl` stage, named after WebGPU's own calls.
+
+    func.func @main(%x: !webgpu.buffer, %rate: f32) -> !webgpu.buffer {
+      %scalars = webgpu.buffer "scalars", 16
+      webgpu.write_buffer %rate, %scalars[0] : f32
+      %t = webgpu.buffer "temporary", 1024
+      %y = webgpu.buffer "output", 1024
+      webgpu.dispatch @scale [4, 1, 1](%x, %t, %scalars)
+      webgpu.copy %t, %y, 1024
+      return %y : !webgpu.buffer
+    }
+
+An array is a buffer, a host scalar is a number. Shapes and dtypes are attributes of the arguments
+and results (`stepwell.shape`, `stepwell.dtype`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    DenseIntOrFPElementsAttr,
+    FlatSymbolRefAttrConstr,
+    Float16Type,
+    IntegerAttr,
+    IntegerType,
+    ModuleOp,
+    StringAttr,
+    SymbolRefAttr,
+    i32,
+    i64,
+)
+from xdsl.ir import (
+    Attribute,
+    Dialect,
+    Operation,
+    ParametrizedAttribute,
+    SSAValue,
+    TypeAttribute,
+)
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_attr_definition,
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+)
+from xdsl.traits import SymbolUserOpInterface
+from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.str_enum import StrEnum
+
+from stepwell.dialects.wgsl.module import BindingOp, ShaderOp
+from stepwell.dialects.wgsl.types import SCALAR, AddressSpace, RefType
+
+MAX_WORKGROUPS = 65_535
+"""What a dispatch may ask for in each dimension (WebGPU's default limit)."""
+
+SLOT_BYTES = 4
+"""Bytes of one host scalar in the scalars buffer."""
+
+
+def array_bytes(shape: Sequence[int], element: Attribute) -> int:
+    """The bytes of an array's elements in a buffer: f16 takes two, everything else four."""
+    return prod(shape) * (2 if isinstance(element, Float16Type) else 4)
+
+
+class BufferKind(StrEnum):
+    """What a buffer of the program is for."""
+
+    TEMPORARY = "temporary"
+    """The program's own, without contents at its start."""
+    OUTPUT = "output"
+    """New at every call: the caller receives it."""
+    CONSTANT = "constant"
+    """Never written; its contents are known."""
+    SCALARS = "scalars"
+    """The uniform buffer of the host scalars."""
+
+
+@irdl_attr_definition
+class BufferType(ParametrizedAttribute, TypeAttribute):
+    """`!webgpu.buffer`: a GPUBuffer."""
+
+    name = "webgpu.buffer"
+
+
+BUFFER = BufferType()
+
+
+@irdl_op_definition
+class BufferOp(IRDLOperation):
+    """A buffer of `size` bytes, a multiple of 4; 0 only for an output without elements."""
+
+    name = "webgpu.buffer"
+
+    kind = prop_def(StringAttr)
+    size = prop_def(IntegerAttr.constr(i64))
+    contents = opt_prop_def(DenseIntOrFPElementsAttr)
+    result = result_def(BUFFER)
+
+    assembly_format = "$kind `,` $size (`=` $contents^)? attr-dict"
+
+    def __init__(
+        self, kind: BufferKind, size: int, contents: DenseIntOrFPElementsAttr | None = None
+    ):
+        super().__init__(
+            properties={
+                "kind": StringAttr(kind.value),
+                "size": IntegerAttr(size, i64),
+                "contents": contents,
+            },
+            result_types=[BUFFER],
+        )
+
+    def verify_(self) -> None:
+        kind, size = self.kind.data, self.size.value.data
+        if kind not in [known.value for known in BufferKind]:
+            raise VerifyException(f"webgpu.buffer: '{kind}' is none of {', '.join(BufferKind)}")
+        if size % 4 or size < 0 or (size == 0 and kind != BufferKind.OUTPUT):
+            raise VerifyException(f"webgpu.buffer: size {size} is not a positive multiple of 4")
+        if (kind == BufferKind.CONSTANT) != (self.contents is not None):
+            raise VerifyException("webgpu.buffer: constants have contents, other buffers have none")
+        if self.contents is not None:
+            needed = array_bytes(self.contents.get_shape(), self.contents.get_element_type())
+            if needed > size:
+                raise VerifyException(f"webgpu.buffer: {needed} bytes of contents in {size}")
+
+
+@irdl_op_definition
+class WriteBufferOp(IRDLOperation):
+    """Puts a host scalar in slot `slot` (4 bytes) of the scalars buffer."""
+
+    name = "webgpu.write_buffer"
+
+    value = operand_def(SCALAR)
+    buffer = operand_def(BUFFER)
+    slot = prop_def(IntegerAttr.constr(i32))
+
+    assembly_format = "$value `,` $buffer `[` $slot `]` attr-dict `:` type($value)"
+
+    def __init__(self, value: SSAValue, buffer: SSAValue, slot: int):
+        super().__init__(operands=[value, buffer], properties={"slot": IntegerAttr(slot, i32)})
+
+    def verify_(self) -> None:
+        target = self.buffer.owner
+        if not isinstance(target, BufferOp) or target.kind.data != BufferKind.SCALARS:
+            raise VerifyException("webgpu.write_buffer: host scalars go to a scalars buffer")
+        slot, size = self.slot.value.data, target.size.value.data
+        if not 0 <= slot < size // SLOT_BYTES:
+            raise VerifyException(f"webgpu.write_buffer: slot {slot} in a buffer of {size} bytes")
+
+
+class _CalleeIsShader(SymbolUserOpInterface):
+    """The callee exists, and its bindings agree with the buffers."""
+
+    def verify(self, op: Operation) -> None:
+        assert isinstance(op, DispatchOp)
+        shader = _shader(op)
+        if shader is None:
+            raise VerifyException(f"webgpu.dispatch: there is no wgsl.shader {op.callee}")
+        op.verify_bindings(accesses(shader))
+
+
+@irdl_op_definition
+class DispatchOp(IRDLOperation):
+    """Runs a shader over a grid of workgroups, with `buffers[i]` at binding `i` of group 0."""
+
+    name = "webgpu.dispatch"
+
+    callee = prop_def(FlatSymbolRefAttrConstr)
+    grid = prop_def(DenseArrayBase.constr(i32))
+    buffers = var_operand_def(BUFFER)
+
+    traits = traits_def(_CalleeIsShader())
+    assembly_format = "$callee $grid `(` $buffers `)` attr-dict"
+
+    def __init__(self, callee: str, grid: DenseArrayBase[IntegerType], buffers: Sequence[SSAValue]):
+        super().__init__(
+            operands=[buffers], properties={"callee": SymbolRefAttr(callee), "grid": grid}
+        )
+
+    @property
+    def shader_name(self) -> str:
+        return self.callee.root_reference.data
+
+    def verify_(self) -> None:
+        grid = self.grid.get_values()
+        if len(grid) != 3 or not all(1 <= size <= MAX_WORKGROUPS for size in grid):
+            raise VerifyException(
+                f"webgpu.dispatch: grid {grid} is not three numbers from 1 to {MAX_WORKGROUPS:,}"
+            )
+
+    def verify_bindings(self, accesses: Sequence[str]) -> None:
+        """Check the buffers against what the shader does with each."""
+        where = f"webgpu.dispatch of {self.callee}"
+        if len(self.buffers) != len(accesses):
+            raise VerifyException(
+                f"{where}: {len(self.buffers)} buffers for {len(accesses)} bindings"
+            )
+        seen: dict[SSAValue, int] = {}
+        for binding, (buffer, access) in enumerate(zip(self.buffers, accesses, strict=True)):
+            kind = buffer.owner.kind.data if isinstance(buffer.owner, BufferOp) else "argument"
+            if (kind == BufferKind.SCALARS) != (access == "uniform") or (
+                kind == BufferKind.CONSTANT and access == "read_write"
+            ):
+                raise VerifyException(f"{where}: a {kind} buffer at {access} binding {binding}")
+            other = seen.setdefault(buffer, binding)
+            if other != binding and "read_write" in (access, accesses[other]):
+                raise VerifyException(
+                    f"{where}: bindings {other} and {binding} are one buffer, and one writes it"
+                )
+
+
+@irdl_op_definition
+class CopyOp(IRDLOperation):
+    """Copies the first `size` bytes (a positive multiple of 4) of one buffer to another."""
+
+    name = "webgpu.copy"
+
+    source = operand_def(BUFFER)
+    destination = operand_def(BUFFER)
+    size = prop_def(IntegerAttr.constr(i64))
+
+    assembly_format = "$source `,` $destination `,` $size attr-dict"
+
+    def __init__(self, source: SSAValue, destination: SSAValue, size: int):
+        super().__init__(
+            operands=[source, destination], properties={"size": IntegerAttr(size, i64)}
+        )
+
+    def verify_(self) -> None:
+        size = self.size.value.data
+        if size % 4 or size < 1:
+            raise VerifyException(f"webgpu.copy: size {size} is not a positive multiple of 4")
+        if self.source is self.destination:
+            raise VerifyException("webgpu.copy: from a buffer to itself")
+        for buffer in (self.source, self.destination):
+            if isinstance(buffer.owner, BufferOp) and size > buffer.owner.size.value.data:
+                held = buffer.owner.size.value.data
+                raise VerifyException(f"webgpu.copy: {size} bytes of a buffer of {held}")
+
+
+def accesses(shader: ShaderOp) -> list[str]:
+    """What a shader does with each binding of group 0: `read`, `read_write` or `uniform`."""
+    found: dict[int, str] = {}
+    for op in shader.body.block.ops:
+        if isinstance(op, BindingOp):
+            type = op.result.type
+            assert isinstance(type, RefType)
+            uniform = type.space == AddressSpace.UNIFORM
+            found[op.place[1]] = "uniform" if uniform else type.access_name.data
+    return [found[binding] for binding in sorted(found)]
+
+
+def _shader(op: DispatchOp) -> ShaderOp | None:
+    module = op.parent_op()
+    while module is not None and not isinstance(module, ModuleOp):
+        module = module.parent_op()
+    if module is None:
+        return None
+    name = op.shader_name
+    return next(
+        (s for s in module.ops if isinstance(s, ShaderOp) and s.sym_name.data == name), None
+    )
+
+
+WebGPU = Dialect("webgpu", [BufferOp, WriteBufferOp, DispatchOp, CopyOp], [BufferType])

@@ -1,0 +1,171 @@
+// RUN: wgpu-opt %s --split-input-file --verify-diagnostics
+
+func.func @main() {
+  // expected-error @below {{'input' is none of temporary, output, constant, scalars}}
+  %0 = webgpu.buffer "input", 16
+  func.return
+}
+
+// -----
+
+func.func @main() {
+  // expected-error @below {{size 6 is not a positive multiple of 4}}
+  %0 = webgpu.buffer "output", 6
+  func.return
+}
+
+// -----
+
+func.func @main() {
+  // expected-error @below {{size 0 is not a positive multiple of 4}}
+  %0 = webgpu.buffer "temporary", 0
+  func.return
+}
+
+// -----
+
+func.func @main() {
+  // expected-error @below {{constants have contents, other buffers have none}}
+  %0 = webgpu.buffer "constant", 16
+  func.return
+}
+
+// -----
+
+func.func @main() {
+  // expected-error @below {{16 bytes of contents in 8}}
+  %0 = webgpu.buffer "constant", 8 = dense<[1, 2, 3, 4]> : tensor<4xi32>
+  func.return
+}
+
+// -----
+
+func.func @main(%s: f32) {
+  %0 = webgpu.buffer "output", 16
+  // expected-error @below {{host scalars go to a scalars buffer}}
+  webgpu.write_buffer %s, %0[0] : f32
+  func.return
+}
+
+// -----
+
+func.func @main(%s: f32) {
+  %0 = webgpu.buffer "scalars", 16
+  // expected-error @below {{slot 4 in a buffer of 16 bytes}}
+  webgpu.write_buffer %s, %0[4] : f32
+  func.return
+}
+
+// -----
+
+func.func @main(%s: f64) {
+  %0 = webgpu.buffer "scalars", 16
+  // expected-error @below {{f64 is not f32, f16, i32, ui32 or i1}}
+  "webgpu.write_buffer"(%s, %0) <{slot = 0 : i32}> : (f64, !webgpu.buffer) -> ()
+  func.return
+}
+
+// -----
+
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  // expected-error @below {{there is no wgsl.shader @add}}
+  webgpu.dispatch @add [1, 1, 1] (%a, %b)
+  func.return
+}
+
+// -----
+
+wgsl.shader @add {
+  %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read, !wgsl.array<f32, 4>>
+  %y = wgsl.binding 0, 1 : !wgsl.ref<storage, read_write, !wgsl.array<f32, 4>>
+  wgsl.entry [4, 1, 1] {
+  }
+}
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  // expected-error @below {{1 buffers for 2 bindings}}
+  webgpu.dispatch @add [1, 1, 1] (%a)
+  func.return
+}
+
+// -----
+
+wgsl.shader @add {
+  %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read, !wgsl.array<f32, 4>>
+  %y = wgsl.binding 0, 1 : !wgsl.ref<storage, read_write, !wgsl.array<f32, 4>>
+  wgsl.entry [4, 1, 1] {
+  }
+}
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  // expected-error @below {{is not three numbers from 1 to 65,535}}
+  webgpu.dispatch @add [65536, 1, 1] (%a, %b)
+  func.return
+}
+
+// -----
+
+wgsl.shader @add {
+  %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read, !wgsl.array<f32, 4>>
+  %y = wgsl.binding 0, 1 : !wgsl.ref<storage, read_write, !wgsl.array<f32, 4>>
+  wgsl.entry [4, 1, 1] {
+  }
+}
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  // expected-error @below {{bindings 0 and 1 are one buffer, and one writes it}}
+  webgpu.dispatch @add [1, 1, 1] (%a, %a)
+  func.return
+}
+
+// -----
+
+wgsl.shader @add {
+  %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read, !wgsl.array<f32, 4>>
+  %y = wgsl.binding 0, 1 : !wgsl.ref<storage, read_write, !wgsl.array<f32, 4>>
+  wgsl.entry [4, 1, 1] {
+  }
+}
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  %c = webgpu.buffer "constant", 16 = dense<[1, 2, 3, 4]> : tensor<4xi32>
+  // expected-error @below {{a constant buffer at read_write binding 1}}
+  webgpu.dispatch @add [1, 1, 1] (%a, %c)
+  func.return
+}
+
+// -----
+
+wgsl.shader @add {
+  %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read, !wgsl.array<f32, 4>>
+  %y = wgsl.binding 0, 1 : !wgsl.ref<storage, read_write, !wgsl.array<f32, 4>>
+  wgsl.entry [4, 1, 1] {
+  }
+}
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  %s = webgpu.buffer "scalars", 16
+  // expected-error @below {{a scalars buffer at read binding 0}}
+  webgpu.dispatch @add [1, 1, 1] (%s, %b)
+  func.return
+}
+
+// -----
+
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  // expected-error @below {{size 3 is not a positive multiple of 4}}
+  webgpu.copy %a, %b, 3
+  func.return
+}
+
+// -----
+
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  // expected-error @below {{from a buffer to itself}}
+  webgpu.copy %a, %a, 4
+  func.return
+}
+
+// -----
+
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  %0 = webgpu.buffer "output", 16
+  // expected-error @below {{20 bytes of a buffer of 16}}
+  webgpu.copy %a, %0, 20
+  func.return
+}

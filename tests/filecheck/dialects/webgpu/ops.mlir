@@ -1,0 +1,31 @@
+// RUN: wgpu-opt %s | filecheck %s
+// RUN: wgpu-opt %s | wgpu-opt | filecheck %s
+
+wgsl.shader @scale {
+  %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read, !wgsl.array<f32, 64>>
+  %y = wgsl.binding 0, 1 : !wgsl.ref<storage, read_write, !wgsl.array<f32, 64>>
+  %s = wgsl.binding 0, 2 : !wgsl.ref<uniform, read, !wgsl.array<vector<4xui32>, 1>>
+  wgsl.entry [64, 1, 1] {
+  }
+}
+
+// CHECK:       func.func @main(%x: !webgpu.buffer, %rate: f32) -> !webgpu.buffer {
+func.func @main(%x: !webgpu.buffer, %rate: f32) -> !webgpu.buffer {
+  // CHECK-NEXT:  %scalars = webgpu.buffer "scalars", 16
+  %scalars = webgpu.buffer "scalars", 16
+  // CHECK-NEXT:  webgpu.write_buffer %rate, %scalars[0] : f32
+  webgpu.write_buffer %rate, %scalars[0] : f32
+  // CHECK-NEXT:  %c = webgpu.buffer "constant", 256 = dense<[1, 2, 3, 4]> : tensor<4xi32>
+  %c = webgpu.buffer "constant", 256 = dense<[1, 2, 3, 4]> : tensor<4xi32>
+  // CHECK-NEXT:  %t = webgpu.buffer "temporary", 256
+  %t = webgpu.buffer "temporary", 256
+  // CHECK-NEXT:  %y = webgpu.buffer "output", 256
+  %y = webgpu.buffer "output", 256
+  // CHECK-NEXT:  webgpu.dispatch @scale [1, 1, 1](%x, %t, %scalars)
+  webgpu.dispatch @scale [1, 1, 1] (%x, %t, %scalars)
+  webgpu.dispatch @scale [1, 1, 1] (%c, %t, %scalars)
+  // CHECK:       webgpu.copy %t, %y, 256
+  webgpu.copy %t, %y, 256
+  // CHECK-NEXT:  func.return %y : !webgpu.buffer
+  func.return %y : !webgpu.buffer
+}
