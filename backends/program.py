@@ -57,7 +57,12 @@ VERSION = 1
 MAX_GRID = 65_535
 MAX_SCALARS_BYTES = 65_536
 SLOT_BYTES = 4
+MAX_NESTING = 1_000
+"""Operators and brackets of one statement, and `else` of one kernel: shader compilers recurse, and
+20,000 levels overflow their stack and end the process."""
 
+_STATEMENT_END = re.compile(r"[;{}]")
+_NESTING = re.compile(r"[-+*/%&|^!~<>(\[]")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -288,6 +293,14 @@ def _check_kernel(name: str, kernel: Kernel) -> None:
     where = f"kernel {name!r}"
     _require(name == kernel.name, f"{where}: calls itself {kernel.name!r}")
     _require("\0" not in kernel.wgsl, f"{where}: its WGSL contains a NUL character")
+    _require(
+        kernel.wgsl.count("else") <= MAX_NESTING
+        and all(
+            len(statement) <= MAX_NESTING or len(_NESTING.findall(statement)) <= MAX_NESTING
+            for statement in _STATEMENT_END.split(kernel.wgsl)
+        ),
+        f"{where}: its WGSL nests more than {MAX_NESTING:,} operators, brackets or branches",
+    )
     _require(bool(_IDENTIFIER.fullmatch(kernel.entry_point)), f"{where}: bad entry point name")
     _require(
         len(kernel.workgroup_size) == 3 and all(1 <= s <= 1024 for s in kernel.workgroup_size),
