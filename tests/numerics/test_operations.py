@@ -19,7 +19,7 @@ from stepwell.dialects.array.reduction import SumOp
 from stepwell.dialects.emit import Emitter
 
 REQUESTS = {"array.value_and_grad", "array.yield", "array.stop_gradient"}
-SUM_TO_RANK_0 = 40
+DIFFERENCED = 40
 """Gradients are taken of results of up to this many elements: differences cost two runs each."""
 
 rows = pytest.mark.parametrize("row", ROWS, ids=[f"{i}-{r.op.name}" for i, r in enumerate(ROWS)])
@@ -93,7 +93,7 @@ def gradient_cases(row: Row):
     for case in row.cases:
         operands = case.operands()
         shape = np.asarray(case.reference(*map(wide, operands))).shape
-        if case.gradient and np.prod(shape) <= SUM_TO_RANK_0:
+        if case.gradient and np.prod(shape) <= DIFFERENCED:
             rng = np.random.default_rng(len(operands))
             yield case, operands, rng.uniform(0.5, 1.5, shape).astype(np.float32)
 
@@ -182,7 +182,9 @@ def test_gradients_of_gradients(row: Row):
         types = [argument.type for argument in case.arguments]
         types += [tensor(array.shape, f32) for array in [weights, *directions]]
 
-        def build(emit, *arguments, case=case, count=len(operands) + 1):
+        count = len(operands) + 1
+
+        def build(emit, *arguments, case=case, count=count):
             block = Block(arg_types=[argument.type for argument in arguments])
             inner = Emitter(block)
             slopes = gradient(inner, case, list(block.args[:count]))

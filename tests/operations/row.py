@@ -126,8 +126,3 @@ def elementwise(
 def _fit(bound: Bounds, dtype: str) -> Bounds:
     low, high = bound
     return (max(low, 0), high) if dtype == "u32" else (low, high)
-
-
-def emitted(emit: Emitter, op: Any) -> SSAValue:
-    """The value of an operation put at the end."""
-    return emit(op)
