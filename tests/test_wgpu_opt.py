@@ -252,9 +252,13 @@ def test_stock_xdsl_opt_knows_us() -> None:
     assert {"array", "kernel", "wgsl", "webgpu"} <= set(multiverse.all_dialects)
     assert "stepwell-wgsl" in multiverse.all_targets
     run = [sys.executable, "-m", "xdsl.tools.xdsl_opt"]
-    done = subprocess.run(run, input=CORPUS[3].encode(), capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert b"array.add" in done.stdout
+    passes = ["-p", "differentiate,convert-array-to-linalg"]
+    for argv, expected in ((["-t", "mlir"], "array.add"), (passes, "linalg.generic")):
+        done = subprocess.run(
+            [*run, *argv], input=CORPUS[3], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stdout
 
 
 STAGE_NAMES = [stage.name for stage in STAGES]
