@@ -1,7 +1,7 @@
 """The compiler as a function: IR at stage `array` in, a `Program` out, with a cache on disk.
 
-The cache is in `$XDG_CACHE_HOME/stepwell` (`~/.cache/stepwell`), one file for each text, target
-and version of the compiler's sources. `STEPWELL_CACHE=0` turns it off.
+The cache is in `$XDG_CACHE_HOME/stepwell` (`~/.cache/stepwell`), one file for each module,
+target and version of the compiler's sources. `STEPWELL_CACHE=0` turns it off.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from stepwell.backends.program import Program, ProgramError
 
 NumPyArray = np.ndarray[Any, np.dtype[Any]]
-Source = Callable[[], ModuleOp]
 
 
 def compile_module(module: ModuleOp, target: str, entry: str = "main") -> Program:
@@ -35,21 +35,54 @@ def compile_module(module: ModuleOp, target: str, entry: str = "main") -> Progra
     return to_program(lowered, target_name=target, entry=entry)
 
 
-def compile_cached(text: str, source: Source, target: str) -> Program:
-    """The program of a module's `@main`, from the cache if it has it.
-
-    `text` is the module as text, which names it in the cache; `source` gives the module itself if
-    it has to be lowered.
-    """
-    path = _cache_path(text, target)
+def read_cache(path: Path | None) -> Program | None:
+    """The program in that file of the cache, if there is one."""
     if path is not None:
         with suppress(OSError, ProgramError):
             return Program.load(path, trusted=True)
-    program = compile_module(source(), target)
+    return None
+
+
+def write_cache(program: Program, path: Path | None) -> None:
+    """Keeps a program, if the cache is on and may be written."""
     if path is not None:
         with suppress(OSError):
             _write(program, path)
-    return program
+
+
+def fingerprint(module: ModuleOp) -> str:
+    """A text that two modules share if and only if they print alike, at a third of the cost."""
+    numbers: dict[SSAValue, int] = {}
+    texts: dict[Attribute, str] = {}
+    parts: list[str] = []
+
+    def attribute(found: Attribute) -> str:
+        text = texts.get(found)
+        if text is None:
+            text = texts[found] = str(found)
+        return text
+
+    def define(values: Sequence[SSAValue]) -> None:
+        for value in values:
+            numbers[value] = len(numbers)
+            parts.append(attribute(value.type))
+
+    def visit(op: Operation) -> None:
+        parts.append(op.name)
+        parts.extend([str(numbers[operand]) for operand in op.operands])
+        for name, found in (*op.properties.items(), *op.attributes.items()):
+            parts.append(f"{name}={attribute(found)}")
+        for region in op.regions:
+            for block in region.blocks:
+                parts.append("{")
+                define(block.args)
+                for inner in block.ops:
+                    visit(inner)
+                parts.append("}")
+        define(op.results)
+
+    visit(module)
+    return "\n".join(parts)
 
 
 def lower_text(text: str, target: str, stage: str) -> str:
@@ -89,11 +122,12 @@ def _lowered(module: ModuleOp, target: str, stage: str) -> ModuleOp:
     return lower(module, target_named(target), stage)
 
 
-def _cache_path(text: str, target: str) -> Path | None:
+def cache_path(module: ModuleOp, target: str) -> Path | None:
+    """Where the cache keeps the program of a module for a target; None if the cache is off."""
     if os.environ.get("STEPWELL_CACHE") == "0":
         return None
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    key = sha256("\0".join((_sources(), target, text)).encode()).hexdigest()
+    key = sha256("\0".join((_sources(), target, fingerprint(module))).encode()).hexdigest()
     return Path(home, "stepwell", f"{key[:40]}.safetensors")
 
 

@@ -8,7 +8,15 @@ from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
 
-from stepwell.backends.compiler import compile_cached, lower_text, parse, reference_runner
+from stepwell.backends.compiler import (
+    cache_path,
+    compile_module,
+    lower_text,
+    parse,
+    read_cache,
+    reference_runner,
+    write_cache,
+)
 from stepwell.backends.device import ReferenceDevice, open_device
 from stepwell.backends.program import Program
 from stepwell.frontend.array import Array
@@ -95,24 +103,39 @@ def _ends_with(path: str, leaf: str) -> bool:
 
 
 class CompiledCode:
-    """`@main` as text at stage `array`, and what it becomes for a target."""
+    """`@main` at stage `array`, and what it becomes for a target."""
 
     def __init__(self, module: ModuleOp, target: str):
-        self.text = str(module)
         self.target = target
+        # The traced module, whose operations know their places, until it is lowered in place.
         self._module: ModuleOp | None = module
+        self._text: str | None = None
         self._program: Program | None = None
 
+    @property
+    def text(self) -> str:
+        """The module as text."""
+        if self._text is None:
+            self._text = str(self._module)
+        return self._text
+
     def _take_module(self) -> ModuleOp:
-        """A module to lower in place: the traced one, whose operations know their places, once."""
+        """A module to lower in place."""
+        text = self.text
         module, self._module = self._module, None
-        return parse(self.text) if module is None else module
+        return parse(text) if module is None else module
 
     @property
     def program(self) -> Program:
-        if self._program is None:
-            self._program = compile_cached(self.text, self._take_module, self.target)
-        return self._program
+        if self._program is not None:
+            return self._program
+        path = cache_path(self._module or parse(self.text), self.target)
+        program = read_cache(path)
+        if program is None:
+            program = compile_module(self._take_module(), self.target)
+            write_cache(program, path)
+        self._program = program
+        return program
 
     def ir(self, stage: str) -> str:
         return self.text if stage == "array" else lower_text(self.text, self.target, stage)
