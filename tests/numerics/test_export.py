@@ -258,7 +258,7 @@ def test_what_cannot_be_exported_says_why() -> None:
             "func.func @main(%x: memref<4xf32>) "
             "{ kernel.launch @k(%x) : (memref<4xf32>) -> () func.return }"
         )
-    with pytest.raises(UnsupportedError, match="only host scalars are kernel.scalar: argument 1"):
+    with pytest.raises(UnsupportedError, match=r"only host scalars .* argument 1"):
         exported(
             TILED.replace("%rate: memref<f32>,", "%rate: memref<f32> {stepwell.donated = 0 : i32},")
         )
