@@ -131,6 +131,7 @@ def test_entry(folder: Path) -> None:
         ("f.mlir --to linalg --profile", "--profile times a device"),
         ("f.mlir --device reference --profile --arg x.npy --arg x.npy", "--profile times a device"),
         ("f.mlir --to lnalg", "unknown stage 'lnalg'; did you mean 'linalg'?"),
+        ("f.mlir --to wgsl", "NumPy runs every stage above 'wgsl'"),
         ("f.mlir --nope", "unrecognized arguments: --nope"),
     ],
 )

@@ -35,6 +35,8 @@ _EPILOG = """\
 Arguments are given in the function's order: a .npy file of the exact shape and dtype, or a number
 or true/false for an array of rank 0. Without --out the results are printed.
 """
+_WIDE = 160
+"""Columns of a table that is not for a terminal: long kernel names stay on one line."""
 
 _EXPECTED = (UsageError, DeviceError, ArgumentError, ProgramError, StepwellError, ExecutionError)
 
@@ -199,7 +201,7 @@ def _print_profile(profile: Profile, device: str) -> None:
     table.add_row(
         "all", f"{sum(r.count for r in profile.kernels):,}", f"{profile.microseconds:,.1f}"
     )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from stepwell.backends.reference import ReferenceExecutable
 from stepwell.backends.wgpu.device import Device
 from stepwell.backends.wgpu.executor import Executor
 from stepwell.backends.wgpu.profiler import Profile
+from stepwell.passes.pipeline import STAGES
 from stepwell.tools.driver.diagnostics import DiagnosticError, UsageError
 from stepwell.tools.driver.failures import Places
 from stepwell.tools.driver.manager import PassManager
@@ -34,6 +35,8 @@ from stepwell.tools.driver.universe import new_context
 Values = np.ndarray[Any, Any]
 REFERENCE_STAGE = "diff"
 """Where the lowering stops when NumPy computes and no stage was asked for."""
+
+LAST_STAGE = STAGES[-1].name
 
 _DTYPE = "stepwell.dtype"
 _NUMPY_DTYPES = {
@@ -103,6 +106,10 @@ def module_runnable(
     manager = PassManager(context, places, quiet, Timer(), verify_each=False)
     manager.verify(module)
     function = _function(module, entry)
+    if to == LAST_STAGE:
+        raise UsageError(
+            f"NumPy runs every stage above '{to}'; without --to a device runs that one"
+        )
     in_numpy = to is not None or isinstance(device, ReferenceDevice)
     lowering = Lowering.named(to or REFERENCE_STAGE, target)
     with places.blame(module):
