@@ -165,6 +165,23 @@ def test_hostile_input_gets_one_diagnostic_in_bounded_time(text: str) -> None:
     assert time.perf_counter() - start < 10
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("%0 = arith.addx %a : f32", "unknown operation 'arith.addx'; did you mean 'arith.addi'?"),
+        ("%0 = fun.call @f() : () -> ()", "there is no dialect 'fun'; did you mean 'func'?"),
+        ('"test.op"() {a = !wgsl.reff} : () -> ()', "'wgsl.reff'; did you mean 'wgsl.ref'?"),
+        (
+            '"test.op"() {a = #arith.fastmat} : () -> ()',
+            "1:19: error: unknown attribute or type 'arith.fastmat'; did you mean 'arith.f",
+        ),
+        ('"test.op"() {a = !wgls.ref} : () -> ()', "no dialect 'wgls'; did you mean 'wgsl'?"),
+    ],
+)
+def test_unknown_names_get_a_suggestion(text: str, message: str) -> None:
+    assert message in opt(text).stderr
+
+
 def test_input_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "latin.mlir"
     path.write_bytes("func.func @f() {\n  // café\n}".encode("latin-1"))

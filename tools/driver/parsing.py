@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from math import prod
 from typing import NoReturn
 
@@ -163,12 +164,36 @@ def suggest_op(ctx: Context, name: str) -> str:
     """The closest name among the operations of the dialect, or among the dialects."""
     if "." not in name:
         return did_you_mean(name, (op.name for op in ctx.loaded_ops))
-    dialect_name, _ = Dialect.split_name(name)
+    return _suggest(ctx, name, lambda dialect: (op.name for op in dialect.operations))
+
+
+def suggest_attribute(ctx: Context, name: str) -> str:
+    """The closest name among the attributes and types of the dialect, or among the dialects."""
+    return _suggest(ctx, name, lambda dialect: (attr.name for attr in dialect.attributes))
+
+
+def _suggest(ctx: Context, name: str, names: Callable[[Dialect], Iterable[str]]) -> str:
+    dialect_name = name.partition(".")[0]
     dialect = ctx.get_optional_dialect(dialect_name)
     if dialect is None:
         close = did_you_mean(dialect_name, ctx.registered_dialect_names)
         return f": there is no dialect '{dialect_name}'{close}"
-    return did_you_mean(name, (op.name for op in dialect.operations))
+    return did_you_mean(name, names(dialect))
+
+
+_UNREGISTERED = re.compile(r"'([\w.$]+)' is not registered")
+
+
+def _explain(ctx: Context, source: Source, error: ParseError) -> DiagnosticError:
+    """An error of xDSL's parser; one about an unknown attribute or type gets a suggestion."""
+    position = error.span.start
+    message = " ".join(error.msg.split())
+    unknown = _UNREGISTERED.fullmatch(message)
+    if unknown is not None:
+        name = unknown[1]
+        position = max(source.text.rfind(name, 0, position), 0)
+        message = f"unknown attribute or type '{name}'{suggest_attribute(ctx, name)}"
+    return DiagnosticError.error(source.locate(position), message)
 
 
 def parse_module(ctx: Context, source: Source) -> tuple[ModuleOp, dict[Operation, Location]]:
@@ -181,9 +206,7 @@ def parse_module(ctx: Context, source: Source) -> tuple[ModuleOp, dict[Operation
         parser = LocatingParser(ctx, source)
         return parser.parse_module(), parser.origins
     except ParseError as error:
-        raise DiagnosticError.error(
-            source.locate(error.span.start), " ".join(error.msg.split())
-        ) from error
+        raise _explain(ctx, source, error) from error
     except RecursionError as error:
         place = source.locate(parser.pos if parser else 0)
         raise DiagnosticError.error(place, "the IR is nested too deeply here") from error
