@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from xdsl.ir import Region
 
@@ -20,7 +20,6 @@ from stepwell.frontend.executable import Executable, Spec, default_device, descr
 from stepwell.frontend.tracing import Tracer, user_location
 from stepwell.frontend.tree import Structure, flatten, paths, unflatten
 
-P = ParamSpec("P")
 R = TypeVar("R")
 Argnums = int | Sequence[int]
 
@@ -29,12 +28,12 @@ def _positions(argnums: Argnums) -> tuple[int, ...]:
     return (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
 
-class Jit(Generic[P, R]):
+class Jit(Generic[R]):
     """A function that is compiled once for each structure, shapes and dtypes of its arguments."""
 
     def __init__(
         self,
-        function: Callable[P, R],
+        function: Callable[..., R],
         static_argnums: Argnums = (),
         donate_argnums: Argnums = (),
         device: str | None = None,
@@ -46,7 +45,7 @@ class Jit(Generic[P, R]):
         self._device = device
         self._executables: dict[Any, list[Executable]] = {}
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
         if tracing.current() is not None:
             return self.function(*args, **kwargs)
         leaves, executable = self._prepare(args, kwargs, None)
@@ -96,7 +95,7 @@ class Jit(Generic[P, R]):
         def body(tracers: list[Array]) -> Any:
             values, named = unflatten(structure, tracers)
             merged = [args[i] if i in self._static else v for i, v in enumerate(values)]
-            return cast("Callable[..., Any]", self.function)(*merged, **named)
+            return self.function(*merged, **named)
 
         return trace_call(body, specs, names, structure, donated)
 
@@ -127,12 +126,12 @@ def _donated_leaves(args: Sequence[Any], donated: frozenset[int]) -> frozenset[i
 
 
 def jit(
-    function: Callable[P, R],
+    function: Callable[..., R],
     *,
     static_argnums: Argnums = (),
     donate_argnums: Argnums = (),
     device: str | None = None,
-) -> Jit[P, R]:
+) -> Jit[R]:
     """Compiles `function` when it is called with arguments of new structure, shapes or dtypes.
 
     Arguments are trees of arrays and Python scalars (f32, i32 or bool inputs: a new value compiles
