@@ -183,6 +183,25 @@ class Executable:
     def run(self, leaves: Sequence[Any]) -> Any:
         """Run it on the leaves of its arguments, which the caller has checked."""
         runner = self._runner or self._start()
+        return self._finish(leaves, runner(*self._arguments(leaves)))
+
+    def profile(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it once with timestamps around every kernel; the time of each kernel.
+
+        Raises: DeviceError where there are no timestamps, ArgumentError on NumPy.
+        """
+        leaves, structure = flatten((args, kwargs))
+        self._check(leaves, structure)
+        runner = self._runner or self._start()
+        timed = getattr(runner, "profile", None)
+        if timed is None:
+            raise ArgumentError("NumPy runs no kernels; a profile needs a WebGPU device")
+        results, profile = timed(*self._arguments(leaves))
+        self._finish(leaves, results)
+        return profile
+
+    def _arguments(self, leaves: Sequence[Any]) -> list[Any]:
+        """What the runner takes: the leaves, then what the function captured."""
         inputs = self.signature.inputs
         arguments = [
             self._enter(leaf, expected) for leaf, (_, expected) in zip(leaves, inputs, strict=True)
@@ -190,7 +209,10 @@ class Executable:
         for captured in self.captured:
             value = captured.read()
             arguments.append(self._enter(value, describe(value)))
-        results = runner(*arguments)
+        return arguments
+
+    def _finish(self, leaves: Sequence[Any], results: Sequence[Data]) -> Any:
+        """The tree of the results; donated arrays give up what they held."""
         for position in self.signature.donated:
             leaf = leaves[position]
             if isinstance(leaf, Array):

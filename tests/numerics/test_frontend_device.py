@@ -168,6 +168,14 @@ def test_a_broken_cache_file_is_compiled_anew(
     assert sw.compile(f, sw.spec((3,))).wgsl == expected
 
 
+def test_profiles_time_every_kernel() -> None:
+    executable = sw.compile(lambda x: sw.softmax(x @ x.T), sw.spec((8, 4)))
+    profile = executable.profile(np.ones((8, 4), np.float32))
+    assert {kernel.kernel for kernel in profile.kernels} == executable.wgsl.keys()
+    with pytest.raises(TypeError, match="NumPy"):
+        sw.compile(lambda x: x + 1, 1.0, device="reference").profile(1.0)
+
+
 def test_reading_waits_and_arrays_say_where_they_are() -> None:
     x = sw.asarray(np.ones(4, np.float32))
     assert x.device == "host"
