@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from xdsl.context import Context
-from xdsl.dialects import arith, linalg, math
+from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
     Float16Type,
@@ -18,11 +18,13 @@ from xdsl.dialects.builtin import (
     f16,
     f32,
 )
+from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from stepwell.dialects.emit import Emitter
+from stepwell.dialects.wgsl.expressions import constant_values
 from stepwell.passes import elementary
 from stepwell.passes.real import Bits, Real, like
 
@@ -95,17 +97,17 @@ def _formula(function: Callable[..., Real]) -> _Expansion:
 
 
 def _power(emit: Emitter, op: Operation) -> SSAValue:
-    exponent = _constant(op.operands[1])
-    if exponent is None:
-        return _formula(elementary.power)(emit, op)
-    return _result(op, elementary.power(_real(emit, op.operands[0]), exponent))
+    base, exponent = op.operands
+    known = _constant(exponent)
+    power = _real(emit, exponent) if known is None else known
+    return _result(op, elementary.power(_real(emit, base), power))
 
 
 def _constant(value: SSAValue) -> float | None:
     """The number that a value is, also as an element of a splat that a linalg.generic reads."""
     if isinstance(value, BlockArgument):
-        generic = value.owner.parent_op()
-        if not isinstance(generic, linalg.GenericOp) or value.index >= len(generic.inputs):
+        generic = value.block.parent_op()
+        if not isinstance(generic, GenericOp) or value.index >= len(generic.inputs):
             return None
         value = generic.inputs[value.index]
     op = value.owner
@@ -114,7 +116,7 @@ def _constant(value: SSAValue) -> float | None:
         case FloatAttr() | IntegerAttr():
             return float(attribute.value.data)
         case DenseIntOrFPElementsAttr() if attribute.is_splat():
-            return float(attribute.get_values()[0])
+            return float(constant_values(attribute)[0])
         case _:
             return None
 

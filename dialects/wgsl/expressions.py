@@ -115,7 +115,7 @@ class ConstantOp(Computation):
         super().__init__(properties={"value": value}, result_types=[value.get_type()])
 
     def verify_(self) -> None:
-        if not all(map(math.isfinite, _constant_values(self.value))):
+        if not all(map(math.isfinite, constant_values(self.value))):
             raise VerifyException(
                 f"wgsl.constant: {self.value} has no literal in WGSL; load its bits from a "
                 "wgsl.private_var and wgsl.bitcast them"
@@ -124,7 +124,7 @@ class ConstantOp(Computation):
     def written(self, printer: WgslPrinter) -> Written:
         text_of_type = printer.type(self.result.type)
         element = element_of(self.result.type)
-        values = _constant_values(self.value)
+        values = constant_values(self.value)
         if isinstance(self.value, DenseIntOrFPElementsAttr):
             if self.value.is_splat():
                 values = values[:1]
@@ -133,14 +133,15 @@ class ConstantOp(Computation):
         return Written(text, Precedence.UNARY if text[0] == "-" else Precedence.PRIMARY)
 
 
-def _constant_values(value: Attribute) -> tuple[float | int, ...]:
+def constant_values(value: Attribute) -> tuple[float | int, ...]:
     match value:
         case IntegerAttr():
             return (value.value.data,)
         case FloatAttr():
             return (value.value.data,)
         case DenseIntOrFPElementsAttr():
-            return tuple(value.get_values())
+            numbers = value.get_values()
+            return tuple(number for number in numbers if not isinstance(number, tuple))
         case _:
             raise AssertionError(f"{value} is no constant")
 
@@ -217,7 +218,7 @@ class Division(Multiplicative, ABC):
     def written(self, printer: WgslPrinter) -> Written:
         lhs = printer.operand(self.lhs, self.LEFT)
         constant = self.rhs.owner
-        zero = isinstance(constant, ConstantOp) and 0 in _constant_values(constant.value)
+        zero = isinstance(constant, ConstantOp) and 0 in constant_values(constant.value)
         read = printer.opaque if zero else printer.operand
         return Written(f"{lhs} {self.SYMBOL} {read(self.rhs, self.RIGHT)}", self.PRECEDENCE)
 
@@ -291,7 +292,7 @@ class Shift(BinaryOperator, ABC):
 
     def verify_(self) -> None:
         amount = self.rhs.owner
-        if isinstance(amount, ConstantOp) and max(_constant_values(amount.value)) >= 32:
+        if isinstance(amount, ConstantOp) and max(constant_values(amount.value)) >= 32:
             raise VerifyException(f"{self.name}: rhs is a constant of 32 or more")
 
 

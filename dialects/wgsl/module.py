@@ -109,8 +109,8 @@ class ShaderOp(Statement):
         return entry
 
     def verify_(self) -> None:
-        *declarations, entry = [*self.body.block.ops] or [None]
-        if not isinstance(entry, EntryOp):
+        declarations = list(self.body.block.ops)
+        if not declarations or not isinstance(declarations.pop(), EntryOp):
             raise VerifyException(f"wgsl.shader @{self.sym_name.data}: no wgsl.entry at the end")
         places: set[tuple[int, int]] = set()
         for op in declarations:

@@ -8,7 +8,7 @@ user, or as a `let` of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -152,7 +152,7 @@ class WgslPrinter:
         self._lines.append(f"{self._indent}{text}")
 
     @contextmanager
-    def indented(self) -> Iterator[None]:
+    def indented(self) -> Generator[None]:
         """The lines printed inside are one level deeper."""
         outer = self._indent
         self._indent = f"{outer}  "
@@ -230,10 +230,11 @@ class WgslPrinter:
 
     def _note(self, location: LocationAttr) -> None:
         self._last_location = location
-        while isinstance(location, NameLoc):
-            location = location.location
-        if isinstance(location, FileLineColLoc):
-            self._sources[f"{location.filename.data}:{location.line.data}"] = None
+        place: Attribute = location
+        while isinstance(place, NameLoc):
+            place = place.location
+        if isinstance(place, FileLineColLoc):
+            self._sources[f"{place.filename.data}:{place.line.data}"] = None
 
 
 def _comment(text: str) -> str:

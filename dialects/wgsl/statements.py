@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from xdsl.dialects.builtin import i1
@@ -124,8 +124,8 @@ class ForOp(Statement):
 
     traits = traits_def(NoTerminator())
 
-    def __init__(self, start: SSAValue, end: SSAValue, step: SSAValue, body: Region):
-        super().__init__(operands=[start, end, step], regions=[body])
+    def __init__(self, bounds: Sequence[SSAValue], body: Region):
+        super().__init__(operands=bounds, regions=[body])
 
     @property
     def counter(self) -> SSAValue:
@@ -140,8 +140,8 @@ class ForOp(Statement):
         end = parser.parse_unresolved_operand()
         parser.parse_keyword("step")
         step = parser.parse_unresolved_operand()
-        bounds = parser.resolve_operands([start, end, step], [counter.type] * 3, parser.pos)
-        op = cls(*bounds, one_block(parser.parse_region((counter,))))
+        bounds = [parser.resolve_operand(bound, counter.type) for bound in (start, end, step)]
+        op = cls(bounds, one_block(parser.parse_region((counter,))))
         op.attributes |= parser.parse_optional_attr_dict()
         return op
 

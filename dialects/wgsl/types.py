@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from enum import auto
-from typing import TypeVar
 
+from typing_extensions import TypeVar
 from xdsl.dialects.builtin import (
     Float16Type,
     IntAttr,
@@ -50,7 +49,9 @@ def vector(element: Attribute, lanes: int) -> VectorType[Attribute]:
 
 
 _VECTORS = {(s, lanes): VectorType(s, (lanes,)) for s in SCALARS for lanes in LANES}
-_VECTOR_TEXT = {t: f"vec{lanes}<{SCALARS[s]}>" for (s, lanes), t in _VECTORS.items()}
+_TEXT: dict[Attribute, str] = SCALARS | {
+    type: f"vec{lanes}<{SCALARS[scalar]}>" for (scalar, lanes), type in _VECTORS.items()
+}
 
 
 def element_of(type: Attribute) -> Attribute:
@@ -71,18 +72,18 @@ def with_element(type: Attribute, element: Attribute) -> Attribute:
 class AddressSpace(StrEnum):
     """Where memory lives. The names are WGSL's."""
 
-    FUNCTION = auto()
-    PRIVATE = auto()
-    WORKGROUP = auto()
-    STORAGE = auto()
-    UNIFORM = auto()
+    FUNCTION = "function"
+    PRIVATE = "private"
+    WORKGROUP = "workgroup"
+    STORAGE = "storage"
+    UNIFORM = "uniform"
 
 
 class Access(StrEnum):
     """What may be done through a reference. The names are WGSL's."""
 
-    READ = auto()
-    READ_WRITE = auto()
+    READ = "read"
+    READ_WRITE = "read_write"
 
 
 _SPACES = {space.value: StringAttr(space.value) for space in AddressSpace}
@@ -221,7 +222,7 @@ def type_text(type: Attribute) -> str:
         case AtomicType():
             return f"atomic<{type_text(type.element)}>"
         case _:
-            text = SCALARS.get(type) or _VECTOR_TEXT.get(type)
+            text = _TEXT.get(type)
             if text is None:
                 raise VerifyException(f"{type} is no WGSL type")
             return text
@@ -255,7 +256,7 @@ class OneOf(AttrConstraint[Attribute]):
 
     def mapping_type_vars(
         self, type_var_mapping: Mapping[TypeVar, AttrConstraint | IntConstraint]
-    ) -> OneOf:
+    ) -> AttrConstraint[Attribute]:
         return self
 
 
@@ -281,7 +282,7 @@ class Derived(AttrConstraint[Attribute]):
 
     def mapping_type_vars(
         self, type_var_mapping: Mapping[TypeVar, AttrConstraint | IntConstraint]
-    ) -> Derived:
+    ) -> AttrConstraint[Attribute]:
         return self
 
 

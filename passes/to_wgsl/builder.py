@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
+    Float16Type,
+    Float32Type,
     FloatAttr,
     IndexType,
     IntegerAttr,
+    IntegerType,
     VectorType,
     f16,
     f32,
@@ -131,7 +134,7 @@ class Builder:
         return op.results[0]
 
     @contextmanager
-    def inside(self, block: Block) -> Iterator[None]:
+    def inside(self, block: Block) -> Generator[None]:
         """Operations go to the end of another block meanwhile."""
         outer, self.block = self.block, block
         self._memos.append({})
@@ -156,13 +159,19 @@ class Builder:
     def number(self, value: float | int, type: Attribute) -> SSAValue:
         """A constant; of a vector type, in every lane."""
         element = element_of(type)
-        scalar = (
-            FloatAttr(value, element) if element in (f32, f16) else IntegerAttr(int(value), element)
-        )
-        if lanes_of(type) == 1:
-            return self.emit(ConstantOp, (), type, {"value": scalar})
-        dense = DenseIntOrFPElementsAttr.from_list(type, [scalar.value.data])
-        return self.emit(ConstantOp, (), type, {"value": dense})
+        attribute: Attribute
+        if isinstance(element, IntegerType):
+            attribute = IntegerAttr(int(value), element)
+            if isinstance(type, VectorType):
+                integers = VectorType(element, type.shape)
+                attribute = DenseIntOrFPElementsAttr.from_list(integers, [int(value)])
+        else:
+            assert isinstance(element, Float32Type | Float16Type)
+            attribute = FloatAttr(value, element)
+            if isinstance(type, VectorType):
+                floats = VectorType(element, type.shape)
+                attribute = DenseIntOrFPElementsAttr.from_list(floats, [value])
+        return self.emit(ConstantOp, (), type, {"value": attribute})
 
     def u32(self, value: int) -> SSAValue:
         return self.number(value, u32)

@@ -64,7 +64,9 @@ def _constant(b: Builder, op: Operation) -> SSAValue:
         return b.number(number, type) if pymath.isfinite(number) else b.nonfinite(number, type)
     if not isinstance(value, DenseIntOrFPElementsAttr):
         unsupported(op, f"the constant {value} has no WGSL form")
-    numbers = [int(n) & 1 if element_of(type) == i1 else n for n in value.get_values()]
+    numbers = e.constant_values(value)
+    if element_of(type) == i1:
+        numbers = tuple(int(number) & 1 for number in numbers)
     if value.is_splat() and pymath.isfinite(numbers[0]):
         return b.number(numbers[0], type)
     element = element_of(type)
@@ -179,7 +181,7 @@ _OPPOSITE = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 
 
 def _compare_integers(b: Builder, op: Operation) -> SSAValue:
-    assert isinstance(op, arith.CmpiOp)
+    assert isinstance(op, arith.CmpiOp | kernel.CmpiOp)
     predicate = _CMPI[op.predicate.value.data]
     lhs, rhs = _operands(b, op)
     if predicate in ("eq", "ne"):
@@ -206,7 +208,7 @@ def _compare_floats(b: Builder, op: Operation) -> SSAValue:
 
     Shader compilers may take `x != x` for false: whether x is NaN is read from its bits.
     """
-    assert isinstance(op, arith.CmpfOp)
+    assert isinstance(op, arith.CmpfOp | kernel.CmpfOp)
     predicate = _CMPF[op.predicate.value.data]
     lhs, rhs = _operands(b, op)
     type = bools_like(lhs.type)
@@ -416,6 +418,10 @@ RULES: dict[type[Operation], Rule] = {
     arith.CmpfOp: _compare_floats,
     arith.SelectOp: _select,
     arith.IndexCastOp: _cast,
+    kernel.CmpiOp: _compare_integers,
+    kernel.CmpfOp: _compare_floats,
+    kernel.SelectOp: _select,
+    kernel.IndexCastOp: _cast,
     arith.ExtFOp: _cast,
     arith.TruncFOp: _cast,
     arith.SIToFPOp: _from_signed,
