@@ -11,9 +11,9 @@ import pytest
 import stepwell as sw
 
 
-@pytest.fixture(autouse=True)
-def reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEPWELL_DEVICE", "reference")
+@pytest.fixture(autouse=True, params=["reference", ""], ids=["reference", "device"])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEPWELL_DEVICE", request.param)
 
 
 def same(ours: Any, expected: Any, tolerance: float = 1e-6) -> None:

@@ -14,9 +14,9 @@ from stepwell import nn, optim
 f = nn.functional
 
 
-@pytest.fixture(autouse=True)
-def reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEPWELL_DEVICE", "reference")
+@pytest.fixture(autouse=True, params=["reference", ""], ids=["reference", "device"])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEPWELL_DEVICE", request.param)
     sw.manual_seed(0)
 
 
