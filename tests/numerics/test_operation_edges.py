@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from operations.levels import LEVELS
+from operations.levels import PLAIN
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Region
@@ -98,7 +98,7 @@ SLOPES = [
     (lambda x: ProdOp(x, [0]), [floats(0, 0, 3)], [[0, 0, 0]]),
 ]
 
-levels = pytest.mark.parametrize("level", LEVELS, ids=[level.name for level in LEVELS])
+levels = pytest.mark.parametrize("level", PLAIN, ids=[level.name for level in PLAIN])
 
 
 @levels
@@ -108,7 +108,7 @@ def test_values(op, arrays, expected, level):
     np.testing.assert_allclose(actual.astype(np.float64), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("level", LEVELS[1:], ids=[level.name for level in LEVELS[1:]])
+@pytest.mark.parametrize("level", PLAIN[1:], ids=[level.name for level in PLAIN[1:]])
 @pytest.mark.parametrize(("op", "arrays", "expected"), SLOPES)
 def test_slopes(op, arrays, expected, level):
     for actual, slope in zip(slopes(op, *arrays, level=level), expected, strict=True):

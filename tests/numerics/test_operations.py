@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from operations.levels import LEVELS, Level
+from operations.levels import GRADIENT_LEVELS, LEVELS, PLAIN, Level
 from operations.row import Case, Row, wide
 from operations.table import ROWS
 from xdsl.dialects import func
@@ -139,7 +139,7 @@ differentiable = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize("level", LEVELS[1:], ids=[level.name for level in LEVELS[1:]])
+@pytest.mark.parametrize("level", GRADIENT_LEVELS, ids=[level.name for level in GRADIENT_LEVELS])
 @differentiable
 def test_gradients(row: Row, level: Level):
     cases = list(gradient_cases(row))
@@ -171,7 +171,7 @@ def test_gradients(row: Row, level: Level):
 @differentiable
 def test_gradients_of_gradients(row: Row):
     """d/dx of sum(v * gradient), against second differences of the reference."""
-    level = LEVELS[-1]
+    level = PLAIN[-1]
     chosen = [found for found in gradient_cases(row) if found[2].size > 1][:1]
     for case, operands, weights in chosen:
         rng = np.random.default_rng(1)
@@ -232,7 +232,7 @@ def test_gradients_against_torch(row: Row):
             loss.backward()
         types = [argument.type for argument in case.arguments] + [tensor(weights.shape, f32)]
         module = module_of(lambda emit, *a, case=case: gradient(emit, case, a), types)
-        actual = LEVELS[1].execute(module, [*operands, weights])
+        actual = PLAIN[1].execute(module, [*operands, weights])
         for position, array in zip(case.gradient, actual, strict=True):
             slope = tensors[position].grad
             expected = np.zeros(array.shape) if slope is None else slope.numpy()

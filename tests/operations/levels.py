@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
-from xdsl.transforms.canonicalize import CanonicalizePass
 
+from stepwell.backends.compiler import compile_module
+from stepwell.backends.device import ReferenceDevice, open_device
 from stepwell.backends.reference import run
+from stepwell.backends.wgpu.device import Device
+from stepwell.backends.wgpu.executor import Executor
 from stepwell.passes.convert_array_to_linalg import ConvertArrayToLinalgPass
 from stepwell.passes.decompose_composites import DecomposeCompositesPass
 from stepwell.passes.differentiate import DifferentiatePass
+from stepwell.passes.pipeline import STAGES, lower
+from stepwell.passes.target import TARGETS
 
 Arrays = Sequence[np.ndarray[Any, Any]]
 
@@ -44,12 +50,37 @@ def after(*passes: type[ModulePass]) -> Callable[[ModuleOp, Arrays], Arrays]:
 
 DIFF = (DifferentiatePass, DecomposeCompositesPass)
 
-LEVELS = [
+PLAIN = [
     Level("array", after()),
-    Level("diff", after(*DIFF)),
-    Level(
-        "canonical",
-        after(DifferentiatePass, CanonicalizePass, DecomposeCompositesPass, CanonicalizePass),
-    ),
-    Level("linalg", after(*DIFF, ConvertArrayToLinalgPass)),
+    Level("plain-diff", after(*DIFF)),
+    Level("plain-linalg", after(*DIFF, ConvertArrayToLinalgPass)),
 ]
+"""Without canonicalization, which would hide what it removes."""
+
+
+def stage(name: str) -> Callable[[ModuleOp, Arrays], Arrays]:
+    """Lowers to that stage of the pipeline, verifying after each pass, and runs it in NumPy."""
+    return lambda module, arguments: run(
+        lower(module, TARGETS[0], name, verify_each=True), "main", arguments
+    )
+
+
+STAGED = [Level(found.name, stage(found.name), slack=4) for found in STAGES[1:-1]]
+
+
+@cache
+def _device() -> Device:
+    device = open_device()
+    assert not isinstance(device, ReferenceDevice), "no wgpu adapter"
+    return device
+
+
+def wgpu(module: ModuleOp, arguments: Arrays) -> Arrays:
+    """Compiles to WGSL and runs that on the adapter."""
+    program = compile_module(module, TARGETS[0].name)
+    return [np.asarray(result) for result in Executor(program, _device())(*arguments)]
+
+
+LEVELS = [*PLAIN, *STAGED, Level("wgpu", wgpu, slack=64)]
+GRADIENT_LEVELS = [*PLAIN[1:], LEVELS[-1]]
+"""The levels at which gradient requests are tried: they are plain operations after `diff`."""

@@ -15,12 +15,11 @@ import numpy as np
 from xdsl.ir import Attribute, SSAValue
 
 from stepwell.dialects.array.base import DTYPES, Tensor, numpy_dtype, tensor
-from stepwell.dialects.emit import Emitter
 
 Build = Callable[..., SSAValue]
 Shape = tuple[int, ...]
 
-SHAPES: list[Shape] = [(), (1,), (7,), (3, 5), (2, 1, 13), (0, 3)]
+SHAPES: list[Shape] = [(), (1,), (7,), (3, 5), (4, 8), (2, 1, 13), (0, 3)]
 """Rank 0, size 1, primes, nothing a multiple of a tile, and no elements."""
 
 
