@@ -6,9 +6,11 @@ are memrefs, inputs before outputs; at `tiled` it has a grid, a workgroup size a
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DenseArrayBase,
@@ -23,6 +25,7 @@ from xdsl.dialects.builtin import (
     TensorType,
     VectorType,
     i32,
+    i64,
 )
 from xdsl.dialects.utils import parse_func_op_like, print_func_op_like
 from xdsl.ir import (
@@ -37,6 +40,7 @@ from xdsl.ir import (
 from xdsl.irdl import (
     AnyAttr,
     IRDLOperation,
+    ParsePropInAttrDict,
     VarConstraint,
     irdl_attr_definition,
     irdl_op_definition,
@@ -245,6 +249,141 @@ class FromElementsOp(IRDLOperation):
             )
 
 
+class VectorOp(IRDLOperation, ABC):
+    """An `arith` operation lane by lane, where xDSL's `arith` takes scalars only.
+
+    Upstream MLIR takes vectors; when xDSL does too, these go.
+    """
+
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def verify_(self) -> None:
+        lanes = {
+            value.type.get_shape() if isinstance(value.type, VectorType) else ()
+            for value in (*self.operands, *self.results)
+        }
+        if len(lanes) != 1:
+            raise VerifyException(f"{self.name}: operands and result are vectors of one length")
+
+
+class VectorCompareOp(VectorOp, ABC):
+    """A comparison; `predicate` is the number that `arith` gives it."""
+
+    T: ClassVar = VarConstraint("T", AnyAttr())
+    predicate = prop_def(IntegerAttr.constr(i64))
+    fastmath = opt_prop_def(arith.FastMathFlagsAttr)
+    irdl_options = (ParsePropInAttrDict(),)
+    lhs = operand_def(T)
+    rhs = operand_def(T)
+    assembly_format = "$predicate `,` $lhs `,` $rhs attr-dict `:` type($lhs) `->` type($result)"
+
+
+@irdl_op_definition
+class CmpiOp(VectorCompareOp):
+    """`arith.cmpi` on vectors."""
+
+    name = "kernel.cmpi"
+
+
+@irdl_op_definition
+class CmpfOp(VectorCompareOp):
+    """`arith.cmpf` on vectors."""
+
+    name = "kernel.cmpf"
+
+
+@irdl_op_definition
+class SelectOp(VectorOp):
+    """`arith.select` on vectors, with a condition for each lane."""
+
+    name = "kernel.select"
+    T: ClassVar = VarConstraint("T", AnyAttr())
+    cond = operand_def(VectorType)
+    lhs = operand_def(T)
+    rhs = operand_def(T)
+    result = result_def(T)
+    assembly_format = "$cond `,` $lhs `,` $rhs attr-dict `:` type($cond) `,` type($result)"
+
+
+class VectorCastOp(VectorOp, ABC):
+    """A conversion of each lane."""
+
+    input = operand_def(VectorType)
+    assembly_format = "$input attr-dict `:` type($input) `to` type($result)"
+
+
+@irdl_op_definition
+class IndexCastOp(VectorCastOp):
+    """`arith.index_cast` on vectors."""
+
+    name = "kernel.index_cast"
+
+
+@irdl_op_definition
+class SIToFPOp(VectorCastOp):
+    """`arith.sitofp` on vectors."""
+
+    name = "kernel.sitofp"
+
+
+@irdl_op_definition
+class UIToFPOp(VectorCastOp):
+    """`arith.uitofp` on vectors."""
+
+    name = "kernel.uitofp"
+
+
+@irdl_op_definition
+class FPToSIOp(VectorCastOp):
+    """`arith.fptosi` on vectors."""
+
+    name = "kernel.fptosi"
+
+
+@irdl_op_definition
+class FPToUIOp(VectorCastOp):
+    """`arith.fptoui` on vectors."""
+
+    name = "kernel.fptoui"
+
+
+@irdl_op_definition
+class ExtSIOp(VectorCastOp):
+    """`arith.extsi` on vectors."""
+
+    name = "kernel.extsi"
+
+
+@irdl_op_definition
+class ExtUIOp(VectorCastOp):
+    """`arith.extui` on vectors."""
+
+    name = "kernel.extui"
+
+
+@irdl_op_definition
+class TruncIOp(VectorCastOp):
+    """`arith.trunci` on vectors."""
+
+    name = "kernel.trunci"
+
+
+VECTOR_FORMS: dict[type[Operation], type[Operation]] = {
+    arith.CmpiOp: CmpiOp,
+    arith.CmpfOp: CmpfOp,
+    arith.SelectOp: SelectOp,
+    arith.IndexCastOp: IndexCastOp,
+    arith.SIToFPOp: SIToFPOp,
+    arith.UIToFPOp: UIToFPOp,
+    arith.FPToSIOp: FPToSIOp,
+    arith.FPToUIOp: FPToUIOp,
+    arith.ExtSIOp: ExtSIOp,
+    arith.ExtUIOp: ExtUIOp,
+    arith.TruncIOp: TruncIOp,
+}
+"""The operation that does on vectors what one of `arith` does on scalars."""
+
 _SUBGROUP_KINDS = ("add", "mul", "max", "min", "and", "or")
 
 
@@ -292,6 +431,14 @@ class SubgroupBroadcastOp(IRDLOperation):
 
 Kernel = Dialect(
     "kernel",
-    [FuncOp, ReturnOp, LaunchOp, FromElementsOp, SubgroupReduceOp, SubgroupBroadcastOp],
+    [
+        FuncOp,
+        ReturnOp,
+        LaunchOp,
+        FromElementsOp,
+        *VECTOR_FORMS.values(),
+        SubgroupReduceOp,
+        SubgroupBroadcastOp,
+    ],
     [WorkgroupMemoryAttr],
 )

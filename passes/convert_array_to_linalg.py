@@ -39,7 +39,10 @@ from stepwell.dialects.array.shape import ConstantOp, FullOp, number
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.passes.linalg_forms import (
+    empty,
     fill,
+    generic,
+    identity,
     indices,
     map_form,
     projection,
@@ -136,11 +139,18 @@ def _dot_general(op: DotGeneralOp, emit: Emitter, operands: Values) -> SSAValue:
     floating = accumulator.element_type in (f16, f32)
     multiply, add = (arith.MulfOp, arith.AddfOp) if floating else (arith.MuliOp, arith.AddiOp)
 
-    def body(inner: Emitter, arguments: Values) -> SSAValue:
+    def product(inner: Emitter, arguments: Values) -> SSAValue:
         lhs, rhs, partial = arguments
         lhs, rhs = (_widen(inner, value, partial.type) for value in (lhs, rhs))
-        return inner(add(partial, inner(multiply(lhs, rhs))))
+        return inner(multiply(lhs, rhs))
 
+    def body(inner: Emitter, arguments: Values) -> SSAValue:
+        return inner(add(arguments[2], product(inner, arguments)))
+
+    if not lc:
+        maps.append(identity(loops))
+        total = generic(emit, operands, empty(emit, accumulator), maps, 0, product)
+        return total if accumulator == result else _narrow(emit, total, result)
     total = reduction_form(emit, operands, maps, len(lc), 0, accumulator, body)
     return total if accumulator == result else _narrow(emit, total, result)
 

@@ -20,6 +20,7 @@ from xdsl.ir import Attribute, Operation
 
 from stepwell.backends.reference.errors import failure
 from stepwell.backends.reference.memory import Array, constant, value_dtype
+from stepwell.dialects import kernel
 
 Function: TypeAlias = Callable[..., Any]
 _Unary: TypeAlias = Callable[[Array], Any]
@@ -308,7 +309,7 @@ def _constant(op: arith.ConstantOp) -> Function:
     return lambda: value
 
 
-def _select(op: arith.SelectOp) -> _Ternary:
+def _select(op: arith.SelectOp | kernel.SelectOp) -> _Ternary:
     if isinstance(op.result.type, VectorType) and not isinstance(op.cond.type, VectorType):
         return lambda cond, a, b: np.where(cond[..., None], a, b)
     return lambda cond, a, b: np.where(cond, a, b)
@@ -319,11 +320,11 @@ def _extend_unsigned(op: Operation) -> _Unary:
     return lambda x: signed(unsigned(x).astype(target))
 
 
-def _compare_integers(op: arith.CmpiOp) -> Function:
+def _compare_integers(op: arith.CmpiOp | kernel.CmpiOp) -> Function:
     return _CMPI[op.predicate.value.data]
 
 
-def _compare_floats(op: arith.CmpfOp) -> Function:
+def _compare_floats(op: arith.CmpfOp | kernel.CmpfOp) -> Function:
     return _CMPF[op.predicate.value.data]
 
 
@@ -344,6 +345,8 @@ _SPECIAL: dict[type[Operation], Callable[[Any], Function]] = {
     arith.ExtSIOp: _from_signed,
     arith.ExtUIOp: _extend_unsigned,
 }
+
+_SPECIAL |= {form: _SPECIAL[op] for op, form in kernel.VECTOR_FORMS.items()}
 """Operations whose function depends on their properties or types."""
 
 SCALAR_OPS: tuple[type[Operation], ...] = (*_PLAIN, *_SPECIAL)

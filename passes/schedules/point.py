@@ -18,7 +18,7 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
 from stepwell.dialects.emit import Emitter
-from stepwell.dialects.kernel import FromElementsOp
+from stepwell.dialects.kernel import VECTOR_FORMS, FromElementsOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Place
 from stepwell.passes.index import Div, Index, Mod, Var, apply_map, constant, linearize
@@ -156,11 +156,13 @@ class PointEmitter:
         if (known := self._known(key)) is not None:
             return known
         result = op.results[0].type
+        form = type(op)
         if any(isinstance(operand.type, VectorType) for operand in operands):
             operands = [self.broadcast(operand) for operand in operands]
             result = self._vector_type(result)
+            form = VECTOR_FORMS.get(form, form)
         value = self.emit(
-            type(op).create(
+            form.create(
                 operands=operands,
                 result_types=[result],
                 properties=op.properties,

@@ -418,10 +418,6 @@ RULES: dict[type[Operation], Rule] = {
     arith.CmpfOp: _compare_floats,
     arith.SelectOp: _select,
     arith.IndexCastOp: _cast,
-    kernel.CmpiOp: _compare_integers,
-    kernel.CmpfOp: _compare_floats,
-    kernel.SelectOp: _select,
-    kernel.IndexCastOp: _cast,
     arith.ExtFOp: _cast,
     arith.TruncFOp: _cast,
     arith.SIToFPOp: _from_signed,
@@ -461,3 +457,5 @@ RULES: dict[type[Operation], Rule] = {
     kernel.FromElementsOp: _same(e.ConstructOp),
 }
 """For each operation on values: what makes its `wgsl` value."""
+
+RULES |= {form: RULES[op] for op, form in kernel.VECTOR_FORMS.items()}
