@@ -166,15 +166,6 @@ class SubgroupVote(SubgroupCall, ABC):
 
 
 @irdl_op_definition
-class SubgroupElectOp(SubgroupCall):
-    """True in one invocation of the subgroup."""
-
-    name = "wgsl.subgroup_elect"
-    result = result_def(i1)
-    assembly_format = "attr-dict"
-
-
-@irdl_op_definition
 class SubgroupBallotOp(SubgroupCall):
     """One bit of each invocation of the subgroup."""
 

@@ -38,6 +38,7 @@ from stepwell.dialects.wgsl.printer import WgslPrinter
 from stepwell.dialects.wgsl.types import (
     BITS,
     BOOL,
+    BYTES,
     INTEGER,
     INTEGER_SCALAR,
     NUMBER,
@@ -52,7 +53,6 @@ from stepwell.dialects.wgsl.types import (
     indexed,
     lanes_of,
     pointee,
-    type_text,
     u32_like,
 )
 
@@ -486,20 +486,16 @@ class ConvertOp(Conversion):
 
 @irdl_op_definition
 class BitcastOp(Conversion):
-    """`bitcast<u32>(argument)`: the same bits as another type."""
+    """`bitcast<u32>(argument)`: the same bits as another type, lane by lane."""
 
     name = "wgsl.bitcast"
 
     def verify_(self) -> None:
-        widths = [
-            lanes_of(v.type) * (16 if type_text(element_of(v.type)) == "f16" else 32)
-            for v in (self.argument, self.result)
-            if element_of(v.type) != i1
-        ]
-        if len(widths) < 2 or widths[0] != widths[1]:
+        argument, result = self.argument.type, self.result.type
+        widths = [BYTES.get(element_of(type)) for type in (argument, result)]
+        if lanes_of(argument) != lanes_of(result) or widths[0] != widths[1] or None in widths:
             raise VerifyException(
-                f"wgsl.bitcast: argument {self.argument.type} and result {self.result.type} "
-                "differ in bits"
+                f"wgsl.bitcast: argument {argument} and result {result} differ in lanes or bits"
             )
 
     def written(self, printer: WgslPrinter) -> Written:

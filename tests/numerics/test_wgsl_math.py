@@ -99,6 +99,24 @@ def test_accuracy(case: Case):
     assert error <= case.bound
 
 
+def test_vectors():
+    x = spread(-12, 12)
+    body = """
+  %b = gpu.block_id x
+  %l = gpu.thread_id x
+  %c4 = arith.constant 4 : index
+  %c64 = arith.constant 64 : index
+  %s = arith.muli %b, %c64 : index
+  %t = arith.addi %s, %l : index
+  %i = arith.muli %t, %c4 : index
+  %v = vector.load %x[%i] : memref<4096xf32>, vector<4xf32>
+  %r = math.tanh %v : vector<4xf32>
+  vector.store %r, %y[%i] : memref<4096xf32>, vector<4xf32>"""
+    text = kernel("%x: memref<4096xf32>, %y: memref<4096xf32>", body, grid=16)
+    out = run(text, x, np.zeros_like(x), passes=PASSES)[1]
+    assert ulps(out, np.tanh(x.astype(np.float64))) <= 2
+
+
 @pytest.mark.parametrize("reach", [4, 12_000])
 @pytest.mark.parametrize("name", ["sin", "cos"])
 def test_periods(name: str, reach: float):

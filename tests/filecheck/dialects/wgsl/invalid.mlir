@@ -156,7 +156,7 @@ wgsl.shader @builtin {
 wgsl.shader @bits {
   wgsl.entry [1, 1, 1] {
     %x = wgsl.constant 1.0 : f16
-    // expected-error @below {{argument f16 and result i32 differ in bits}}
+    // expected-error @below {{argument f16 and result i32 differ in lanes or bits}}
     %y = wgsl.bitcast %x : f16 to i32
   }
 }

@@ -84,8 +84,6 @@ wgsl.shader @declarations {
     %first = wgsl.subgroup_broadcast %d, 0 : f32
     // CHECK: %other = wgsl.subgroup_shuffle_xor %d, %one : f32
     %other = wgsl.subgroup_shuffle_xor %d, %one : f32
-    // CHECK: %elected = wgsl.subgroup_elect
-    %elected = wgsl.subgroup_elect
     %t0 = wgsl.index %tile[%zero] : !wgsl.ref<workgroup, read_write, !wgsl.array<f32, 64>>, ui32
     // CHECK: %uni = wgsl.workgroup_uniform_load %t0 : !wgsl.ref<workgroup, read_write, f32>
     %uni = wgsl.workgroup_uniform_load %t0 : !wgsl.ref<workgroup, read_write, f32>
