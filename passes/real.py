@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from stepwell.dialects.emit import Emitter
+from stepwell.dialects.kernel import VECTOR_FORMS
 
 Operand: TypeAlias = "Real | float"
 
@@ -43,6 +44,8 @@ class Value:
         self, op: type[Operation], element: Attribute, *others: SSAValue, **properties: Attribute
     ) -> SSAValue:
         type = like(self.value.type, element)
+        if isinstance(type, VectorType):
+            op = VECTOR_FORMS.get(op, op)
         operands = (self.value, *others)
         return self.emit(op.create(operands=operands, result_types=[type], properties=properties))
 

@@ -24,6 +24,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError, where
+from stepwell.dialects.wgsl.base import Expression
 from stepwell.dialects.wgsl.expressions import (
     BitcastOp,
     ConstantOp,
@@ -239,12 +240,26 @@ class Builder:
         return op.result if lane is None else self.component(op.result, lane)
 
     def finish(self) -> None:
-        """Put the builtin values that were asked for before everything else."""
+        """Remove unused expressions; put the builtin values before everything else."""
+        _sweep(self.entry)
         first = self.entry.first_op
         if first is None:
             self.entry.add_ops(self._builtins.values())
         else:
             self.entry.insert_ops_before([*self._builtins.values()], first)
+
+
+def _sweep(block: Block) -> None:
+    """Erase expressions without users, last to first."""
+    op = block.last_op
+    while op is not None:
+        before = op.prev_op
+        for region in op.regions:
+            if region.blocks:
+                _sweep(region.block)
+        if isinstance(op, Expression) and not op.results[0].uses:
+            block.erase_op(op)
+        op = before
 
 
 def constant_of(value: SSAValue) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias
 
 from xdsl.dialects import arith, memref, scf, vector
@@ -84,8 +85,9 @@ def layout(source: SSAValue) -> Layout:
         if not isinstance(access, MemoryAccess):
             unsupported(access, f"a kernel only loads from and stores to {type}")
     shape = type.get_shape()
-    if len(shape) != 1:
+    if len(shape) != 1 and accesses:
         unsupported(accesses[0], f"memory in a kernel has one dimension, not {type}")
+    length = prod(shape)
     element: Attribute = u32 if type.element_type == i1 else type.element_type
     stored = any(isinstance(access, Store | memref.AtomicRMWOp) for access in accesses)
     loaded = any(isinstance(access, Load | memref.AtomicRMWOp) for access in accesses)
@@ -95,16 +97,16 @@ def layout(source: SSAValue) -> Layout:
         if len(signs) > 1:
             unsupported(updates[0], "the same memory is updated signed and unsigned")
         atomic = AtomicType(signs.pop() if signs else i32)
-        return Layout(ArrayType(atomic, shape[0]), 1, True, stored, loaded)
+        return Layout(ArrayType(atomic, length), 1, True, stored, loaded)
     widths = {
         lanes_of(access.result.type if isinstance(access, vector.LoadOp) else access.vector.type)
         for access in accesses
         if isinstance(access, vector.LoadOp | vector.StoreOp)
     }
     lanes = widths.pop() if len(widths) == 1 else 1
-    if lanes not in (2, 4) or shape[0] % lanes:
-        return Layout(ArrayType(element, shape[0]), 1, False, stored, loaded)
-    array = ArrayType(vector_of(element, lanes), shape[0] // lanes)
+    if lanes not in (2, 4) or length % lanes:
+        return Layout(ArrayType(element, length), 1, False, stored, loaded)
+    array = ArrayType(vector_of(element, lanes), length // lanes)
     return Layout(array, lanes, False, stored, loaded)
 
 
