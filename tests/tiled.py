@@ -68,7 +68,6 @@ def run(
 
 def kernel(arguments: str, body: str, workgroup: int = 64, grid: int = 1) -> str:
     """The text of a kernel."""
-    return (
-        f"kernel.func @test({arguments}) attributes {{workgroup_size = array<i32: {workgroup}, 1, 1>, "
-        f"grid = array<i32: {grid}, 1, 1>}} {{\n{body}\n  kernel.return\n}}\n"
-    )
+    sizes = f"workgroup_size = array<i32: {workgroup}, 1, 1>, grid = array<i32: {grid}, 1, 1>"
+    head = f"kernel.func @test({arguments}) attributes {{{sizes}}}"
+    return f"{head} {{\n{body}\n  kernel.return\n}}\n"

@@ -239,7 +239,8 @@ def test_scalar_bools():
 def test_host_scalars():
     y, n = np.zeros(4, np.float32), np.zeros(1, np.int32)
     arguments = (
-        "%lr: memref<1xf32> {kernel.scalar = 5 : i32}, %step: memref<1xi32> {kernel.scalar = 0 : i32}, "
+        "%lr: memref<1xf32> {kernel.scalar = 5 : i32}, "
+        "%step: memref<1xi32> {kernel.scalar = 0 : i32}, "
         "%on: memref<1xi1> {kernel.scalar = 2 : i32}, %h: memref<1xf16> {kernel.scalar = 3 : i32}, "
         "%y: memref<4xf32>, %n: memref<1xi32>"
     )
