@@ -1,0 +1,26 @@
+#!/bin/sh
+# sh tests/run.sh [pytest option...]: installs what the tests need and runs all of them.
+set -eu
+cd "$(dirname "$0")/.."
+say() { echo "tests: $*" >&2; }
+
+sh tools/setup.sh test
+PATH="$PWD/.venv/bin:$PATH"
+export PATH
+
+# Others' compilers to compare with. Tests that need one that could not be had are skipped.
+if [ ! .venv/installed-peers -nt pyproject.toml ]; then
+  pip install --quiet --disable-pip-version-check --editable '.[peers]' && touch .venv/installed-peers ||
+    say "no PyTorch or IREE to compare with; their tests are skipped"
+fi
+if [ ! -d tests/node_modules/webgpu ]; then
+  npm install --prefix tests --no-save --no-package-lock --loglevel=error webgpu@0.6.2 ||
+    say "no Tint (npm package webgpu); its tests are skipped"
+fi
+
+python -c 'import sys; from stepwell.backends.device import adapters; sys.exit(not adapters())' ||
+  { say "there is no WebGPU adapter: see 'Devices' in README.md"; exit 1; }
+
+ruff check .
+pyright
+exec python -m pytest -n 2 "$@"
