@@ -39,28 +39,60 @@ class Var:
         return self.extent - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Div:
+class _Quotient:
+    """A base and a divisor; the hash is kept, because every sum looks atoms up."""
+
+    __slots__ = ("_hash", "base", "divisor", "hi")
+
+    def __init__(self, base: Index, divisor: int, hi: int):
+        self.base, self.divisor, self.hi = base, divisor, hi
+        self._hash = hash((type(self), base, divisor))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, _Quotient)
+            and type(other) is type(self)
+            and self._hash == other._hash
+            and self.divisor == other.divisor
+            and self.base == other.base
+        )
+
+
+class Div(_Quotient):
     """base floordiv divisor, of a non-negative base."""
 
-    base: Index
-    divisor: int
+    __match_args__ = ("base", "divisor")
+    __slots__ = ()
 
-    @property
-    def hi(self) -> int:
-        return self.base.hi // self.divisor
+    def __init__(self, base: Index, divisor: int):
+        super().__init__(base, divisor, base.hi // divisor)
+
+    def __repr__(self) -> str:
+        return f"({self.base!r} floordiv {self.divisor})"
 
 
-@dataclass(frozen=True, slots=True)
-class Mod:
+class Mod(_Quotient):
     """base mod divisor, of a non-negative base."""
 
-    base: Index
-    divisor: int
+    __match_args__ = ("base", "divisor")
+    __slots__ = ("_partner",)
+
+    def __init__(self, base: Index, divisor: int):
+        super().__init__(base, divisor, min(divisor - 1, base.hi))
+        self._partner: Index | None = None
 
     @property
-    def hi(self) -> int:
-        return min(self.divisor - 1, self.base.hi)
+    def partner(self) -> Index:
+        """base floordiv divisor."""
+        if self._partner is None:
+            self._partner = _quotient(self.base, self.divisor)
+        return self._partner
+
+    def __repr__(self) -> str:
+        return f"({self.base!r} mod {self.divisor})"
 
 
 Atom: TypeAlias = Var | Div | Mod
@@ -69,19 +101,30 @@ Atom: TypeAlias = Var | Div | Mod
 class Index:
     """const + sum of coefficient * atom. Immutable; equality is equality of normal forms."""
 
-    __slots__ = ("_hash", "const", "hi", "lo", "terms")
+    __slots__ = ("_hash", "const", "terms")
 
     def __init__(self, terms: Mapping[Atom, int], const: int):
         self.terms = terms
         self.const = const
         self._hash: int | None = None
-        lo = hi = const
-        for atom, coefficient in terms.items():
+
+    @property
+    def hi(self) -> int:
+        """An upper bound of the value."""
+        bound = self.const
+        for atom, coefficient in self.terms.items():
             if coefficient > 0:
-                hi += coefficient * atom.hi
-            else:
-                lo += coefficient * atom.hi
-        self.lo, self.hi = lo, hi
+                bound += coefficient * atom.hi
+        return bound
+
+    @property
+    def lo(self) -> int:
+        """A lower bound of the value."""
+        bound = self.const
+        for atom, coefficient in self.terms.items():
+            if coefficient < 0:
+                bound += coefficient * atom.hi
+        return bound
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Index) and self.const == other.const and self.terms == other.terms
@@ -102,6 +145,8 @@ class Index:
             return Index(self.terms, self.const + other) if other else self
         if not self.terms:
             return other + self.const
+        if not other.terms:
+            return self + other.const
         terms = dict(self.terms)
         for atom, coefficient in other.terms.items():
             total = terms.get(atom, 0) + coefficient
@@ -167,14 +212,12 @@ class Index:
         """This expression with variables replaced."""
         result = Index({}, self.const)
         for atom, coefficient in self.terms.items():
-            match atom:
-                case Var():
-                    new = replace.get(atom)
-                    new = Index({atom: 1}, 0) if new is None else new
-                case Div(base, divisor):
-                    new = base.substitute(replace) // divisor
-                case Mod(base, divisor):
-                    new = base.substitute(replace) % divisor
+            if isinstance(atom, Var):
+                new = replace.get(atom)
+                new = Index({atom: 1}, 0) if new is None else new
+            else:
+                base = atom.base.substitute(replace)
+                new = base // atom.divisor if isinstance(atom, Div) else base % atom.divisor
             result = result + new * coefficient
         return result
 
@@ -233,7 +276,7 @@ def _recombine(terms: dict[Atom, int], const: int) -> Index:
     """Applies k*(e mod c) + k*c*(e floordiv c) == k*e until it no longer matches."""
     for atom, coefficient in terms.items():
         if isinstance(atom, Mod):
-            partner = _quotient(atom.base, atom.divisor)
+            partner = atom.partner
             if len(partner.terms) == 1 and not partner.const:
                 ((quotient, _),) = partner.terms.items()
                 if terms.get(quotient) == coefficient * atom.divisor:
