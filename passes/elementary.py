@@ -1,8 +1,8 @@
 """Elementary functions of f32 that WGSL lacks, or whose WGSL form is too coarse.
 
 Errors are in units in the last place of the exact result (ULP), measured on Mesa's lavapipe against
-NumPy in f64 (tests/numerics/test_wgsl_math.py). WGSL allows `exp` 3 + 2 |x| ULP, and `log` 3 ULP or,
-in [0.5, 2], an absolute error of 2**-21; a formula that says "that of" inherits this.
+NumPy in f64 (tests/numerics/test_wgsl_math.py). WGSL allows `exp` 3 + 2 |x| ULP, and `log` 3 ULP
+or, in [0.5, 2], an absolute error of 2**-21; a formula that says "that of" inherits this.
 Coefficients named Cephes are from S. L. Moshier's Cephes library, single precision.
 """
 

@@ -458,4 +458,4 @@ RULES: dict[type[Operation], Rule] = {
 }
 """For each operation on values: what makes its `wgsl` value."""
 
-RULES |= {form: RULES[op] for op, form in kernel.VECTOR_FORMS.items()}
+RULES.update({form: RULES[op] for op, form in kernel.VECTOR_FORMS.items()})
