@@ -81,6 +81,6 @@ def wgpu(module: ModuleOp, arguments: Arrays) -> Arrays:
     return [np.asarray(result) for result in Executor(program, _device())(*arguments)]
 
 
-LEVELS = [*PLAIN, *STAGED, Level("wgpu", wgpu, slack=64)]
+LEVELS = [*PLAIN, *STAGED, Level("wgpu", wgpu, slack=16)]
 GRADIENT_LEVELS = [*PLAIN[1:], LEVELS[-1]]
 """The levels at which gradient requests are tried: they are plain operations after `diff`."""

@@ -1,0 +1,195 @@
+"""Which operations share a kernel.
+
+Consumers are placed before producers. A producer joins the kernel that reads it when the kernel's
+domain admits it (`passes/domain.py`); one that several kernels read is computed again in each when
+that is cheap, becomes a further output of one of them when that makes no cycle, and otherwise
+starts a kernel of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from xdsl.dialects import func
+from xdsl.dialects.linalg.ops import FillOp, GenericOp
+from xdsl.ir import Operation, SSAValue
+
+from stepwell.passes import structured
+from stepwell.passes.domain import Domain
+from stepwell.passes.donation import donated_arguments, scalar_slots
+from stepwell.passes.structured import Kind, kind_of
+
+
+@dataclass(eq=False)
+class Group:
+    """One launch under construction."""
+
+    number: int
+    domain: Domain
+    after: int = 0
+    """Bit set of the groups that must run after this one."""
+    members: set[Operation] = field(default_factory=set[Operation])
+
+    @property
+    def bit(self) -> int:
+        return 1 << self.number
+
+
+class Grouping:
+    """Decides the groups of one function."""
+
+    def __init__(self, function: func.FuncOp, max_buffers: int):
+        self.block = function.body.block
+        self.max_buffers = max_buffers
+        self.groups: list[Group] = []
+        self.readers: dict[SSAValue, list[Group]] = {}
+        self.kinds: dict[Operation, Kind] = {}
+        self.follows: dict[Operation, bool] = {}
+        self.donated = donated_arguments(function)
+        self.scalars = scalar_slots(function)
+
+    def run(self) -> list[Group]:
+        for op in reversed(list(self.block.ops)):
+            if isinstance(op, GenericOp | FillOp):
+                self._place(op)
+        return self.groups
+
+    def _place(self, op: GenericOp | FillOp) -> None:
+        (result,) = op.results
+        readers = self.readers.get(result, [])
+        # Operations within bodies read it where their generic operation stands.
+        users = [use.operation for use in result.uses]
+        escapes = any(
+            user.parent is self.block and not isinstance(user, GenericOp | FillOp) for user in users
+        )
+        if not structured.size_of(result) or not (readers or escapes):
+            return
+        kind = self._kind(op)
+        again = len(readers) > 1
+        inline = kind is Kind.VIEW or (kind is Kind.MAP and not (again and not _is_cheap(op)))
+        if (
+            inline
+            and not escapes
+            and all(self._may_inline(op, kind, group, again=again) for group in readers)
+        ):
+            for group in readers:
+                self._add(op, group, stored=False)
+            return
+        stored = escapes or len(readers) > 1
+        for group in readers:
+            if self._may_join(op, kind, group, readers, stored) and self._add(op, group, stored):
+                self._follow(group, readers)
+                return
+        group = Group(len(self.groups), Domain())
+        self.groups.append(group)
+        self._add(op, group, stored=True)
+        self._follow(group, readers)
+
+    def _may_inline(self, op: GenericOp | FillOp, kind: Kind, group: Group, *, again: bool) -> bool:
+        """Whether evaluating a map wherever the group reads it is worth its cost.
+
+        `again`: other groups evaluate it too.
+        """
+        if kind is Kind.VIEW or isinstance(op, FillOp):
+            return True
+        domain = group.domain
+        if domain.kind is Kind.CONTRACTION and (again or structured.is_expensive(op)):
+            # A contraction reads its operands many times over.
+            reduced = {atom for v in domain.reduced for atom in v.terms}
+            for place in domain.places[op.results[0]]:
+                if any(component.variables() & reduced for component in place):
+                    return False
+        return self._buffers(op, group, stored=False) <= self.max_buffers
+
+    def _may_join(
+        self, op: GenericOp | FillOp, kind: Kind, group: Group, readers: list[Group], stored: bool
+    ) -> bool:
+        """Whether computing `op` in `group` keeps launches acyclic and within limits."""
+        if any(other.after & group.bit for other in readers if other is not group):
+            return False
+        if kind in (Kind.VIEW, Kind.MAP) and stored:
+            # Left alone, a map is the epilogue of what produces it.
+            beside = group.domain.kind is Kind.MAP and group.domain.spans(op.results[0])
+            if not beside and not self._follows_reduction(op):
+                return False
+        return self._buffers(op, group, stored) <= self.max_buffers
+
+    def _buffers(self, op: Operation, group: Group, stored: bool) -> int:
+        """Storage buffers of the group's launch once `op` has joined it."""
+        domain = group.domain
+        values = {v for v in domain.inputs() if self._is_bound(v)}
+        values.difference_update(op.results)
+        values.update(v for v in _tensors_read(op) if self._is_bound(v))
+        outputs = [*domain.outputs, *(op.results if stored else ())]
+        in_place = sum(self.donated.get(v) in values for v in outputs if v in self.donated)
+        return len(values) + len(outputs) - in_place
+
+    def _is_bound(self, value: SSAValue) -> bool:
+        """Whether a value read from outside takes a storage buffer."""
+        return value not in self.scalars and not isinstance(value.owner, FillOp)
+
+    def _add(self, op: Operation, group: Group, stored: bool) -> bool:
+        if not group.domain.add(op, stored=stored):
+            return False
+        group.members.add(op)
+        for value in _tensors_read(op):
+            readers = self.readers.setdefault(value, [])
+            if group not in readers:
+                readers.append(group)
+        return True
+
+    def _kind(self, op: Operation) -> Kind:
+        if op not in self.kinds:
+            self.kinds[op] = kind_of(op)
+        return self.kinds[op]
+
+    def _follows_reduction(self, op: Operation) -> bool:
+        """Whether a map is computed from a reduction, element by element."""
+        if op not in self.follows:
+            size = structured.size_of(op.results[0])
+            sources = [v.owner for v in _tensors_read(op) if structured.size_of(v) == size]
+            self.follows[op] = any(
+                self._kind(owner) is Kind.REDUCTION
+                or (self._kind(owner) is not Kind.CONTRACTION and self._follows_reduction(owner))
+                for owner in sources
+                if isinstance(owner, GenericOp)
+            )
+        return self.follows[op]
+
+    def _follow(self, group: Group, readers: Iterable[Group]) -> None:
+        """Records that `readers` run after `group`, and so does what runs after them."""
+        added = 0
+        for other in readers:
+            if other is not group:
+                added |= other.bit | other.after
+        for earlier in self.groups:
+            if earlier is group or earlier.after & group.bit:
+                earlier.after |= added
+
+
+def _tensors_read(op: Operation) -> list[SSAValue]:
+    if not isinstance(op, GenericOp):
+        return []
+    return [*dict.fromkeys((*op.inputs, *structured.captured_tensors(op)))]
+
+
+def _is_cheap(op: GenericOp | FillOp) -> bool:
+    """Whether several kernels may each evaluate a map: it reads no more than one large tensor."""
+    if isinstance(op, FillOp):
+        return True
+    size = structured.size_of(op.results[0])
+    large = [v for v in _tensors_read(op) if structured.size_of(_origin(v)) * 8 >= size]
+    if structured.is_expensive(op) or len(large) > 1:
+        return False
+    # What reads nothing costs less to compute than to read.
+    return not large or len(op.body.block.ops) <= 4
+
+
+def _origin(value: SSAValue) -> SSAValue:
+    """What a value is a view of; the scalar of a fill."""
+    owner = value.owner
+    while isinstance(owner, GenericOp | FillOp) and kind_of(owner) is Kind.VIEW:
+        value = owner.inputs[0]
+        owner = value.owner
+    return value
