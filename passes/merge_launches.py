@@ -45,6 +45,8 @@ from stepwell.passes.work import added, byte_size
 
 MOST = 256
 """Workgroups of a kernel that counts as small."""
+NEAREST = 16
+"""Earlier small launches that are tried: memory of far ones would stay in use for long."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,11 @@ class MergeLaunchesPass(ModulePass):
             if isinstance(function, func.FuncOp) and function.body.blocks:
                 _Merging(op, function, kernels, target).run()
         launched = {
-            inner.callee.root_reference.data for inner in op.walk() if isinstance(inner, LaunchOp)
+            inner.callee.root_reference.data
+            for function in op.body.block.ops
+            if isinstance(function, func.FuncOp)
+            for inner in function.walk()
+            if isinstance(inner, LaunchOp)
         }
         for name, kernel in kernels.items():
             if name not in launched:
@@ -82,6 +88,7 @@ class _Merging:
             target,
         )
         self.merged: dict[tuple[str, str, tuple[int, ...]], str] = {}
+        self.accesses: dict[Operation, tuple[set[SSAValue], set[SSAValue]]] = {}
 
     def run(self) -> None:
         ops = [op for op in self.block.ops if isinstance(op, LaunchOp | memref.CopyOp)]
@@ -90,7 +97,7 @@ class _Merging:
         for index, op in enumerate(ops):
             if not isinstance(op, LaunchOp) or not self._is_small(op):
                 continue
-            for earlier in open_launches:
+            for earlier in open_launches[-NEAREST:]:
                 first = current[earlier]
                 assert isinstance(first, LaunchOp)
                 if self._may_merge(first, op, current[earlier:index]):
@@ -140,12 +147,18 @@ class _Merging:
 
     def _accesses(self, op: Operation) -> tuple[set[SSAValue], set[SSAValue]]:
         """The memory an operation reads and writes; views stand for what they view."""
-        if isinstance(op, memref.CopyOp):
-            return {_memory(op.source)}, {_memory(op.destination)}
-        assert isinstance(op, LaunchOp)
-        written = _written(self._kernel(op))
-        reads = {_memory(v) for i, v in enumerate(op.arguments) if i not in written}
-        return reads, {_memory(v) for i, v in enumerate(op.arguments) if i in written}
+        if op not in self.accesses:
+            if isinstance(op, memref.CopyOp):
+                self.accesses[op] = {_memory(op.source)}, {_memory(op.destination)}
+            else:
+                assert isinstance(op, LaunchOp)
+                written = _written(self._kernel(op))
+                memory = [_memory(value) for value in op.arguments]
+                self.accesses[op] = (
+                    {value for index, value in enumerate(memory) if index not in written},
+                    {memory[index] for index in written},
+                )
+        return self.accesses[op]
 
     def _merge(self, first: LaunchOp, second: LaunchOp) -> LaunchOp:
         a, b = self._kernel(first), self._kernel(second)
@@ -173,6 +186,7 @@ class _Merging:
             _hoist(argument, first)
         self.block.insert_op_before(launch, first)
         for old in (first, second):
+            self.accesses.pop(old, None)
             old.detach()
             old.erase()
         return launch
