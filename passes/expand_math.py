@@ -142,7 +142,16 @@ def _rounded_division(away: bool) -> _Expansion:
     return expand
 
 
+def _remainder(emit: Emitter, op: Operation) -> SSAValue | None:
+    """The signed remainder by way of the quotient. Indices are unsigned and stay."""
+    if isinstance(_element(op.operands[0].type), IndexType):
+        return None
+    x, y = (Bits(emit, operand) for operand in op.operands)
+    return (x % y).value
+
+
 _EXPANSIONS: dict[type[Operation], _Expansion] = {
+    arith.RemSIOp: _remainder,
     math.ErfOp: _formula(elementary.erf),
     math.TanhOp: _formula(elementary.tanh),
     math.ExpM1Op: _formula(elementary.expm1),

@@ -108,13 +108,22 @@ class Bits(Value):
     def __sub__(self, other: Bits | int) -> Bits:
         return self._with(arith.SubiOp, other)
 
+    def __mul__(self, other: Bits | int) -> Bits:
+        return self._with(arith.MuliOp, other)
+
     def __floordiv__(self, other: Bits) -> Bits:
         """The quotient towards zero."""
         return self._with(arith.DivSIOp, other)
 
     def __mod__(self, other: Bits) -> Bits:
-        """The remainder of the sign of the dividend."""
-        return self._with(arith.RemSIOp, other)
+        """The remainder of the sign of the dividend; zero by zero.
+
+        Vulkan leaves the remainder of negative numbers to the driver (OpSRem), and NVIDIA's differs
+        from WGSL's: it is computed from the quotient, which Vulkan defines.
+        """
+        rest = self - (self // other) * other
+        # All bits where the divisor is not zero.
+        return rest & (self.of(0) - self.one_where(other.compare("ne", 0)))
 
     def compare(self, predicate: str, other: int) -> Truth:
         predicate_attr = IntegerAttr(_CMPI[predicate], 64)

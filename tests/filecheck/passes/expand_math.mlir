@@ -64,12 +64,26 @@ func.func @root(%x: f32) -> f32 {
 func.func @floor_division(%x: i32, %y: i32, %i: index, %j: index) -> (i32, index) {
   // CHECK-NEXT: %[[SIGNS:.*]] = arith.xori %x, %y : i32
   // CHECK-NEXT: %[[Q:.*]] = arith.divsi %x, %y : i32
-  // CHECK:      arith.remsi %x, %y : i32
+  // CHECK:      arith.muli %{{.*}}, %y : i32
   // CHECK:      %q = arith.subi %[[Q]], %{{.*}} : i32
   %q = arith.floordivsi %x, %y : i32
   // CHECK-NEXT: arith.floordivsi %i, %j : index
   %r = arith.floordivsi %i, %j : index
   func.return %q, %r : i32, index
+}
+
+// The remainder of i32 is computed from the quotient: Vulkan's is undefined for negative numbers.
+
+// CHECK-LABEL: func.func @remainder
+func.func @remainder(%x: i32, %y: i32, %i: index, %j: index) -> (i32, index) {
+  // CHECK-NEXT: %[[Q:.*]] = arith.divsi %x, %y : i32
+  // CHECK-NEXT: %[[P:.*]] = arith.muli %[[Q]], %y : i32
+  // CHECK-NEXT: %[[R:.*]] = arith.subi %x, %[[P]] : i32
+  // CHECK:      %r = arith.andi %[[R]], %{{.*}} : i32
+  %r = arith.remsi %x, %y : i32
+  // CHECK-NEXT: arith.remsi %i, %j : index
+  %s = arith.remsi %i, %j : index
+  func.return %r, %s : i32, index
 }
 
 // CHECK-LABEL: func.func @nothing_is_left
