@@ -1,0 +1,149 @@
+"""`stepwell bench`: measures compile and run times, with peers beside them.
+
+Exit code 0, or 1 with one message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from stepwell.backends.device import open_device
+from stepwell.backends.errors import ArgumentError, DeviceError
+from stepwell.dialects.errors import StepwellError
+from stepwell.tools.benchmarks import compiling, launching, speed
+from stepwell.tools.benchmarks.figures import PEERS, Benchmark, Figure, Settings
+from stepwell.tools.driver.suggest import did_you_mean
+
+_WIDE = 160
+"""Columns of a table that is not for a terminal."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; `argv` is without the program's name."""
+    args = _parser().parse_args(argv)
+    settings = Settings(args.device, frozenset(PEERS if args.peers else ()), args.quick)
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
+    try:
+        chosen = _choose(_benchmarks(settings), args.names)
+        if args.list:
+            for benchmark in chosen:
+                print(f"{benchmark.name:20} {benchmark.summary}")
+            return 0
+        about = _about(settings)
+        figures = _run(chosen, settings)
+        if args.json != "-":
+            console.print(_table(figures, about))
+        if args.json is not None:
+            _write(args.json, figures, about)
+    except (ArgumentError, DeviceError, StepwellError, OSError, LookupError) as error:
+        print(f"stepwell bench: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stepwell bench", description="Measure compile and run times, with peers beside them."
+    )
+    parser.add_argument(
+        "names", nargs="*", help="benchmarks, or how their names begin, such as speed.matmul"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="write every number; '-': to stdout, instead of the table"
+    )
+    parser.add_argument("--device", help="gpu, cpu, reference, or part of an adapter's name")
+    parser.add_argument(
+        "--peers", action="store_true", help=f"in the same run: {', '.join(PEERS)}, if installed"
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
+    parser.add_argument("--list", action="store_true", help="list the benchmarks and exit")
+    return parser
+
+
+def _benchmarks(settings: Settings) -> list[Benchmark]:
+    """Every family in order."""
+    return [
+        benchmark
+        for family in (compiling, launching, speed)
+        for benchmark in family.benchmarks(settings)
+    ]
+
+
+def _choose(benchmarks: list[Benchmark], names: Sequence[str]) -> list[Benchmark]:
+    """Those that a name begins; all without names. Raises: LookupError."""
+    for name in names:
+        if not any(benchmark.name.startswith(name) for benchmark in benchmarks):
+            close = did_you_mean(name, (benchmark.name for benchmark in benchmarks))
+            raise LookupError(f"no benchmark '{name}'{close} (--list has them)")
+    starts = tuple(names) or ("",)
+    return [benchmark for benchmark in benchmarks if benchmark.name.startswith(starts)]
+
+
+def _run(benchmarks: list[Benchmark], settings: Settings) -> list[Figure]:
+    figures: list[Figure] = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=len(benchmarks))
+        for benchmark in benchmarks:
+            progress.update(bar, description=benchmark.name)
+            figures += benchmark.run(settings)
+            progress.advance(bar)
+    return figures
+
+
+def _about(settings: Settings) -> dict[str, str]:
+    return {
+        "device": str(open_device(settings.device)),
+        "stepwell": version("stepwell"),
+        "xdsl": version("xdsl"),
+        "wgpu": version("wgpu"),
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+    }
+
+
+def _table(figures: Sequence[Figure], about: dict[str, str]) -> Table:
+    peers = [peer for peer in PEERS if any(peer in figure.peers for figure in figures)]
+    table = Table(title=f"stepwell {about['stepwell']} on {about['device']}")
+    table.add_column("name", no_wrap=True)
+    table.add_column("what")
+    table.add_column("stepwell", justify="right", no_wrap=True)
+    for peer in peers:
+        table.add_column(peer, justify="right", no_wrap=True)
+        table.add_column(f"times {peer}", justify="right", no_wrap=True)
+    table.add_column("more")
+    for figure in figures:
+        cells = [figure.name, figure.what, _number(figure.value, figure.unit)]
+        for peer in peers:
+            ratio = figure.ratio(peer)
+            cells.append(_number(figure.peers.get(peer), figure.unit))
+            cells.append("" if ratio is None else f"{ratio:.2f}")
+        cells.append(", ".join(f"{name} {value:.4g}" for name, value in figure.more.items()))
+        table.add_row(*cells)
+    return table
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:.4g} {unit}".rstrip()
+
+
+def _write(path: str, figures: Sequence[Figure], about: dict[str, str]) -> None:
+    document: dict[str, Any] = {**about, "figures": [asdict(figure) for figure in figures]}
+    text = json.dumps(document, indent=1) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+    else:
+        Path(path).write_text(text, "utf-8")

@@ -1,0 +1,1 @@
+"""What `stepwell bench` measures: a family of benchmarks a file."""

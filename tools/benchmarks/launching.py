@@ -1,0 +1,76 @@
+"""What a dispatch costs the host: the slope of a call's time over the length of a chain."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import stepwell as sw
+from stepwell.backends.device import ReferenceDevice, open_device
+from stepwell.frontend.compilation import target_of
+from stepwell.tools.benchmarks.figures import Benchmark, Figure, Settings
+from stepwell.tools.benchmarks.inputs import fresh_inputs
+
+_ELEMENTS = 1024
+
+
+def benchmarks(settings: Settings) -> list[Benchmark]:
+    """One: the launch cost. NumPy launches nothing."""
+    if isinstance(open_device(settings.device), ReferenceDevice):
+        return []
+    what = f"host cost of a dispatch that needs the one before (x += 1 of {_ELEMENTS:,})"
+    return [Benchmark("launch.dispatch", what, _launch)]
+
+
+def _launch(settings: Settings) -> Iterator[Figure]:
+    device: Any = open_device(settings.device)
+    short, long = (10, 20) if settings.quick else (100, 1000)
+    tries = 3 if settings.quick else 30
+    calls = {count: _host_seconds(device, count, tries) for count in (short, long)}
+    processor, wall, done = (
+        1e6 * (calls[long][i] - calls[short][i]) / (long - short) for i in range(3)
+    )
+    yield Figure(
+        "launch.dispatch",
+        "host cost of a dispatch in one submit",
+        processor,
+        "us",
+        more={"wall_us": wall, "until_done_us": done},
+    )
+    yield Figure(
+        "launch.call",
+        f"host cost of a call of {short} dispatches",
+        1e6 * calls[short][0],
+        "us",
+        more={"wall_us": 1e6 * calls[short][1], "until_done_us": 1e6 * calls[short][2]},
+    )
+
+
+def _plus_one(x: sw.Array) -> sw.Array:
+    return x + 1.0
+
+
+def _host_seconds(device: Any, dispatches: int, tries: int) -> tuple[float, float, float]:
+    """Of one call: this thread's processor time, the time to return, the time until it is done."""
+    from stepwell.backends.wgpu.executor import Executor
+
+    one = sw.compile(
+        _plus_one, sw.spec((_ELEMENTS,)), donate_argnums=0, target=target_of(device)
+    ).program
+    executor = Executor(replace(one, commands=one.commands * dispatches), device)
+    (x,) = executor(*next(fresh_inputs(one, device)))
+    times: list[tuple[float, float, float]] = []
+    for _ in range(tries + 3):
+        device.wait()
+        processor, wall = time.thread_time(), time.perf_counter()
+        (x,) = executor(x)
+        times.append((time.thread_time() - processor, time.perf_counter() - wall, 0.0))
+        device.wait()
+        times[-1] = (*times[-1][:2], time.perf_counter() - wall)
+    processor, returned, done = (
+        statistics.median(column) for column in zip(*times[3:], strict=True)
+    )
+    return processor, returned, done
