@@ -346,7 +346,7 @@ _SPECIAL: dict[type[Operation], Callable[[Any], Function]] = {
     arith.ExtUIOp: _extend_unsigned,
 }
 
-_SPECIAL |= {form: _SPECIAL[op] for op, form in kernel.VECTOR_FORMS.items()}
+_SPECIAL.update({form: _SPECIAL[op] for op, form in kernel.VECTOR_FORMS.items()})
 """Operations whose function depends on their properties or types."""
 
 SCALAR_OPS: tuple[type[Operation], ...] = (*_PLAIN, *_SPECIAL)

@@ -6,6 +6,7 @@ import itertools
 import random
 
 import pytest
+
 from stepwell.passes.index import (
     Div,
     Index,
