@@ -28,10 +28,12 @@ from stepwell.passes.differentiate import DifferentiatePass
 from stepwell.passes.expand_math import ExpandMathPass
 from stepwell.passes.fuse_kernels import FuseKernelsPass
 from stepwell.passes.merge_launches import MergeLaunchesPass
+from stepwell.passes.normalize_linalg import NormalizeLinalgPass
 from stepwell.passes.plan_memory import PlanMemoryPass
 from stepwell.passes.schedule_kernels import ScheduleKernelsPass
 from stepwell.passes.split_reductions import SplitReductionsPass
 from stepwell.passes.target import TARGETS, Target
+from stepwell.passes.verification import verify
 
 MakePass = Callable[[Target], ModulePass]
 Observer = Callable[[ModulePass, ModuleOp], None]
@@ -86,6 +88,7 @@ STAGES = (
         "fused",
         "one kernel.func a distinct kernel; the host launches them on tensors",
         (
+            _same(NormalizeLinalgPass),
             lambda target: SplitReductionsPass(target.name),
             lambda target: FuseKernelsPass(target.name),
             _same(ExpandMathPass),
@@ -167,20 +170,20 @@ def lower(
     called after each pass. Raises `StepwellError` for what cannot be lowered, naming the place in
     the user's program, and xDSL's `VerifyException` for invalid IR.
     """
-    module.verify()
     start = STAGES.index(stage_of(module))
     context = Context()
     with _collector_frozen():
+        verify(module)
         for stage in STAGES[start + 1 : STAGES.index(stage_named(to)) + 1]:
             for make in stage.passes:
                 pass_ = make(target)
                 pass_.apply(context, module)
                 if verify_each:
-                    module.verify()
+                    verify(module)
                 if observe is not None:
                     observe(pass_, module)
             check_legal(module, stage)
-    module.verify()
+        verify(module)
     return module
 
 

@@ -1,0 +1,90 @@
+"""Verifies a module as xDSL does, but equal operations once.
+
+The rules of most operations speak of nothing but their own types and attributes, so that two of one
+class, types and attributes are both valid or both not. Kernels repeat few of them very often.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Attribute, Block, ErasedSSAValue, Operation
+from xdsl.irdl import IRDLOperation
+from xdsl.traits import OpTrait
+
+
+def verify(module: ModuleOp) -> None:
+    """Raises what `module.verify()` raises, if and only if that does."""
+    _Verifier().operation(module)
+
+
+class _Verifier:
+    """One verification: attributes live as long as the module, so that their ids stay theirs."""
+
+    def __init__(self) -> None:
+        self._valid: set[tuple[Any, ...]] = set()
+        self._by_value: dict[Attribute, int] = {}
+        self._by_id: dict[int, int] = {}
+
+    def operation(self, op: Operation) -> None:
+        """Verifies what it holds, then itself."""
+        if op.regions or op.successors or not _speaks_of_itself(type(op)):
+            for region in op.regions:
+                for block in region.blocks:
+                    if block.parent is not region:
+                        raise ValueError("a block's parent is not the region that holds it")
+                    self._block(block)
+            op.verify(verify_nested_ops=False)
+        elif op.next_op is None:  # Whether it may end its block depends on the block.
+            op.verify(verify_nested_ops=False)
+        else:
+            self._once(op)
+
+    def _block(self, block: Block) -> None:
+        op = block.first_op
+        if op is None:
+            block.verify()
+        while op is not None:
+            if op.parent is not block:
+                raise ValueError("an operation's parent is not the block that holds it")
+            self.operation(op)
+            op = op.next_op
+
+    def _once(self, op: Operation) -> None:
+        number = self._number
+        operands = op.operands
+        signature = (
+            type(op),
+            tuple([number(operand.type) for operand in operands]),
+            tuple([number(result.type) for result in op.results]),
+            tuple([(name, number(value)) for name, value in op.properties.items()]),
+            tuple([(name, number(value)) for name, value in op.attributes.items()]),
+        )
+        if signature not in self._valid or any(
+            isinstance(operand, ErasedSSAValue) for operand in operands
+        ):
+            op.verify()
+            self._valid.add(signature)
+
+    def _number(self, attribute: Attribute) -> int:
+        """The same for equal attributes."""
+        number = self._by_id.get(id(attribute))
+        if number is None:
+            number = self._by_value.setdefault(attribute, len(self._by_value))
+            self._by_id[id(attribute)] = number
+        return number
+
+
+@cache
+def _speaks_of_itself(kind: type[Operation]) -> bool:
+    """Whether nothing but types and attributes is verified: no code of its own, in class or trait.
+
+    `irdl_op_definition` derives a class from the one that was written, which comes second.
+    """
+    return (
+        issubclass(kind, IRDLOperation)
+        and kind.__mro__[1].verify_ is IRDLOperation.verify_
+        and all(type(trait).verify is OpTrait.verify for trait in kind.traits)
+    )
