@@ -7,8 +7,10 @@ Before: one row of a million elements.
 
 After: 1024 partial sums, then their sum.
 
-    %p = linalg.generic {maps = [(d0, d1) -> (d0 * 1024 + d1), (d0, d1) -> (d0)],
-        iterators = ["parallel", "reduction"]} ins(%x) outs(%zeros : tensor<1024xf32>) { addf }
+    %v = linalg.generic {maps = [(d0, d1) -> (d0 * 1024 + d1), (d0, d1) -> (d0, d1)],
+        iterators = ["parallel", "parallel"]} ins(%x) outs(%e : tensor<1024x1024xf32>) { yield }
+    %p = linalg.generic {maps = [(d0, d1) -> (d0, d1), (d0, d1) -> (d0)],
+        iterators = ["parallel", "reduction"]} ins(%v) outs(%zeros : tensor<1024xf32>) { addf }
     %s = linalg.generic {maps = [(d0) -> (d0), (d0) -> ()], iterators = ["reduction"]}
         ins(%p) outs(%zero) { addf }
 
@@ -24,7 +26,7 @@ from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects import func
-from xdsl.dialects.builtin import AffineMapAttr, ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.linalg.ops import GenericOp, IndexOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
@@ -32,7 +34,7 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
-from stepwell.passes.linalg_forms import Body, identity, reduction_form
+from stepwell.passes.linalg_forms import Body, identity, reduction_form, view_form
 from stepwell.passes.structured import Kind
 from stepwell.passes.target import Target, target_named
 
@@ -118,16 +120,22 @@ def _partial(
         dims[loop] = AffineExpr.dimension(position) * (sizes[loop] // chunks[loop])
     for position, loop in enumerate(inner, len(parallel) + len(cut)):
         dims[loop] = dims[loop] + AffineExpr.dimension(position)
-    maps = [
-        AffineMapAttr(
-            AffineMap(rank, 0, tuple(e.replace_dims_and_symbols(dims, []) for e in map.results))
-        )
-        for map in structured.input_maps(op)
-    ]
     shape = [*structured.shape_of(op.results[0]), *(chunks[loop] for loop in cut)]
+    loops = [*shape, *(sizes[loop] // (chunks[loop] or 1) for loop in inner)]
+    # Views over all loops: `linalg.generic` wants maps whose loops are plain dimensions somewhere.
+    chunked = [
+        view_form(
+            emit,
+            value,
+            AffineMap(rank, 0, tuple(e.replace_dims_and_symbols(dims, []) for e in map.results)),
+            TensorType(structured.element_type(value), loops),
+        )
+        for value, map in zip(op.inputs, structured.input_maps(op), strict=True)
+    ]
+    maps = [identity(rank)] * len(chunked)
     type_ = TensorType(structured.element_type(op.results[0]), shape)
     start = structured.identity(op).value.data
-    return reduction_form(emit, op.inputs, maps, len(inner), start, type_, _cloned(op))
+    return reduction_form(emit, chunked, maps, len(inner), start, type_, _cloned(op))
 
 
 def _total(emit: Emitter, op: GenericOp, partial: SSAValue) -> SSAValue:
