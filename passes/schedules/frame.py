@@ -20,7 +20,7 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.kernel import FuncOp, ReturnOp, WorkgroupMemoryAttr
 from stepwell.passes.domain import Domain, Place
-from stepwell.passes.index import ZERO, Index, Var, linearize, var
+from stepwell.passes.index import ZERO, Index, Var, var
 from stepwell.passes.schedules.point import INDEX, Lanes, PointEmitter
 from stepwell.passes.structured import shape_of
 from stepwell.passes.target import Target
@@ -200,7 +200,8 @@ class Frame:
             for output, place in zip(outputs, places, strict=True)
         ]
         for output, place, value in zip(outputs, places, values, strict=True):
-            self.points.store(value, output.memref, linearize(place, shape_of(output.tensor)))
+            position = self.points.position(place, shape_of(output.tensor))
+            self.points.store(value, output.memref, position)
         return ()
 
     def finish(self, threads: int, grid: tuple[int, int, int]) -> FuncOp:

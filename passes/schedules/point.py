@@ -57,6 +57,9 @@ class PointEmitter:
         """The memref of each tensor that lives in memory."""
         self.lanes = lanes
         self.scopes: list[dict[object, SSAValue]] = [{}]
+        self.positions: dict[tuple[Place, tuple[int, ...]], Index] = {}
+        self.by_lane: dict[tuple[Lanes, Index], list[Index] | None] = {}
+        """The position in each lane, of positions met before."""
 
     @contextmanager
     def inside(self, block: Block) -> Generator[None]:
@@ -91,7 +94,7 @@ class PointEmitter:
         if (known := self._known(key)) is not None:
             return known
         if tensor in self.buffers:
-            value = self.load(self.buffers[tensor], linearize(place, shape_of(tensor)))
+            value = self.load(self.buffers[tensor], self.position(place, shape_of(tensor)))
         else:
             owner = tensor.owner
             assert isinstance(owner, FillOp | GenericOp), f"no schedule computed {tensor}"
@@ -221,18 +224,37 @@ class PointEmitter:
 
     def _over_lanes(self, position: Index) -> list[Index] | None:
         """The position in each lane, if it differs by lane."""
-        if self.lanes is None or self.lanes.var not in position.variables():
+        if self.lanes is None:
             return None
-        lanes = [
-            position.substitute({self.lanes.var: constant(lane)})
-            for lane in range(self.lanes.width)
-        ]
-        return None if all(lane == lanes[0] for lane in lanes) else lanes
+        key = (self.lanes, position)
+        if key not in self.by_lane:
+            self.by_lane[key] = self._split_lanes(position, self.lanes)
+        return self.by_lane[key]
+
+    def _split_lanes(self, position: Index, lanes: Lanes) -> list[Index] | None:
+        if lanes.var not in position.variables():
+            return None
+        factor = position.terms.get(lanes.var)
+        if factor is not None:
+            rest = Index(
+                {a: c for a, c in position.terms.items() if a is not lanes.var}, position.const
+            )
+            if lanes.var not in rest.variables():
+                return [rest + factor * lane for lane in range(lanes.width)]
+        found = [position.substitute({lanes.var: constant(lane)}) for lane in range(lanes.width)]
+        return None if all(lane == found[0] for lane in found) else found
 
     def _is_vector(self, lanes: list[Index]) -> bool:
         """Whether the positions are one aligned vector of memory."""
         consecutive = all(lane - lanes[0] == constant(i) for i, lane in enumerate(lanes))
         return consecutive and lanes[0].divisible_by(len(lanes))
+
+    def position(self, place: Place, shape: tuple[int, ...]) -> Index:
+        """The row-major position of a place; tensors of one shape often share it."""
+        key = (place, shape)
+        if key not in self.positions:
+            self.positions[key] = linearize(place, shape)
+        return self.positions[key]
 
     def load(self, source: SSAValue, position: Index) -> SSAValue:
         """Memory at a linear position."""
