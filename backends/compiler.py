@@ -20,6 +20,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from stepwell.backends.program import Program, ProgramError
+from stepwell.passes.collector import collector_frozen
 
 NumPyArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -31,8 +32,9 @@ def compile_module(module: ModuleOp, target: str, entry: str = "main") -> Progra
     """
     from stepwell.backends.export import to_program
 
-    lowered = _lowered(module, target, "wgsl")
-    return to_program(lowered, target_name=target, entry=entry)
+    with collector_frozen():
+        lowered = _lowered(module, target, "wgsl")
+        return to_program(lowered, target_name=target, entry=entry)
 
 
 def read_cache(path: Path | None) -> Program | None:
@@ -85,9 +87,9 @@ def fingerprint(module: ModuleOp) -> str:
     return "\n".join(parts)
 
 
-def lower_text(text: str, target: str, stage: str) -> str:
-    """The text of a module after a stage."""
-    return str(_lowered(parse(text), target, stage))
+def stage_text(module: ModuleOp, target: str, stage: str) -> str:
+    """The text of a module, which is lowered in place, after a stage."""
+    return str(_lowered(module, target, stage))
 
 
 def reference_runner(module: ModuleOp) -> Callable[..., Sequence[NumPyArray]]:

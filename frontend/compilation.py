@@ -11,10 +11,9 @@ from xdsl.dialects.builtin import ModuleOp
 from stepwell.backends.compiler import (
     cache_path,
     compile_module,
-    lower_text,
-    parse,
     read_cache,
     reference_runner,
+    stage_text,
     write_cache,
 )
 from stepwell.backends.device import ReferenceDevice, open_device
@@ -24,6 +23,7 @@ from stepwell.frontend.building import lift
 from stepwell.frontend.executable import Executable, Runner, Signature, Spec
 from stepwell.frontend.tracing import Trace, Traced, Tracer, located, tracing
 from stepwell.frontend.tree import Structure, flatten, paths
+from stepwell.passes.collector import collector_frozen
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,17 @@ def trace_call(
     donated: Container[int] = (),
 ) -> TracedCall:
     """Records `function` of a flat list of arguments. It may return any tree of arrays."""
+    with collector_frozen():
+        return _trace_call(function, specs, names, arguments, donated)
+
+
+def _trace_call(
+    function: Callable[[list[Array]], Any],
+    specs: Sequence[Spec],
+    names: Sequence[str],
+    arguments: Structure | None,
+    donated: Container[int],
+) -> TracedCall:
     trace = Trace()
     inputs: list[Array] = [
         trace.argument(s.shape, s.dtype, name, s.weak) for s, name in zip(specs, names, strict=True)
@@ -107,42 +118,27 @@ class CompiledCode:
 
     def __init__(self, module: ModuleOp, target: str):
         self.target = target
-        # The traced module, whose operations know their places, until it is lowered in place.
-        self._module: ModuleOp | None = module
-        self._text: str | None = None
+        # Never changed: what lowers it in place gets a copy, which knows the same places.
+        self._module = module
         self._program: Program | None = None
 
     @property
-    def text(self) -> str:
-        """The module as text."""
-        if self._text is None:
-            self._text = str(self._module)
-        return self._text
-
-    def _take_module(self) -> ModuleOp:
-        """A module to lower in place."""
-        text = self.text
-        module, self._module = self._module, None
-        return parse(text) if module is None else module
-
-    @property
     def program(self) -> Program:
-        if self._program is not None:
-            return self._program
-        path = cache_path(self._module or parse(self.text), self.target)
-        program = read_cache(path)
-        if program is None:
-            program = compile_module(self._take_module(), self.target)
-            write_cache(program, path)
-        self._program = program
-        return program
+        if self._program is None:
+            path = cache_path(self._module, self.target)
+            program = read_cache(path)
+            if program is None:
+                program = compile_module(self._module.clone(), self.target)
+                write_cache(program, path)
+            self._program = program
+        return self._program
 
     def ir(self, stage: str) -> str:
-        return self.text if stage == "array" else lower_text(self.text, self.target, stage)
+        return stage_text(self._module.clone(), self.target, stage)
 
     def runner(self, device: Any) -> Runner:
         if isinstance(device, ReferenceDevice):
-            return reference_runner(self._take_module())
+            return reference_runner(self._module.clone())
         from stepwell.backends.wgpu.executor import Executor
 
         return Executor(self.program, device)

@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import difflib
-import gc
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -20,6 +18,7 @@ from xdsl.transforms.common_subexpression_elimination import CommonSubexpression
 
 from stepwell.dialects.errors import StepwellError, where
 from stepwell.passes.bufferize_kernels import BufferizeKernelsPass
+from stepwell.passes.collector import collector_frozen
 from stepwell.passes.convert_array_to_linalg import ConvertArrayToLinalgPass
 from stepwell.passes.convert_host_to_webgpu import ConvertHostToWebgpuPass
 from stepwell.passes.convert_kernels_to_wgsl import ConvertKernelsToWgslPass
@@ -172,7 +171,7 @@ def lower(
     """
     start = STAGES.index(stage_of(module))
     context = Context()
-    with _collector_frozen():
+    with collector_frozen():
         verify(module)
         for stage in STAGES[start + 1 : STAGES.index(stage_named(to)) + 1]:
             for make in stage.passes:
@@ -190,15 +189,3 @@ def lower(
 def kernels_of(module: ModuleOp) -> Iterator[Operation]:
     """The kernels (or shaders) of a module at any stage that has them."""
     return (op for op in module.body.block.ops if op.name in ("kernel.func", "wgsl.shader"))
-
-
-@contextmanager
-def _collector_frozen() -> Generator[None]:
-    """IR is one large cyclic graph: collecting garbage while it grows costs a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
