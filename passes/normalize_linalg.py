@@ -1,0 +1,167 @@
+"""`normalize-linalg`: `linalg` of other compilers takes the forms of the stage `linalg`."""
+
+from __future__ import annotations
+
+from xdsl.context import Context
+from xdsl.dialects import arith, func, tensor
+from xdsl.dialects.builtin import (
+    AffineMapAttr,
+    ArrayAttr,
+    DenseArrayBase,
+    ModuleOp,
+    TensorType,
+    i32,
+)
+from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
+from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
+from xdsl.passes import ModulePass
+
+from stepwell.dialects.errors import UnsupportedError, where
+from stepwell.passes import structured
+
+_COMBINERS = (
+    *(arith.AddfOp, arith.MulfOp, arith.MaximumfOp, arith.MinimumfOp, arith.AddiOp, arith.MuliOp),
+    *(arith.MaxSIOp, arith.MinSIOp, arith.MaxUIOp, arith.MinUIOp, arith.AndIOp, arith.OrIOp),
+)
+"""Associative and commutative: a schedule may join partial results in any order."""
+
+
+class NormalizeLinalgPass(ModulePass):
+    """Orders loops by the result, moves constants into bodies, makes initial values inputs.
+
+    What no schedule can do is refused here, with the location of the operation.
+
+    Before:
+    ```mlir
+    %two = arith.constant 2.0 : f32
+    %y = linalg.generic {indexing_maps = [(i, j) -> (i, j), (i, j) -> (j, i)]}
+        ins(%x : tensor<4x8xf32>) outs(%init : tensor<8x4xf32>) {
+    ^bb0(%a: f32, %before: f32):
+      %0 = arith.mulf %a, %two : f32
+      %1 = arith.addf %0, %before : f32
+      linalg.yield %1 : f32
+    }
+    ```
+    After:
+    ```mlir
+    %empty = tensor.empty() : tensor<8x4xf32>
+    %y = linalg.generic {indexing_maps = [(j, i) -> (i, j), (j, i) -> (j, i), (j, i) -> (j, i)]}
+        ins(%x, %init : tensor<4x8xf32>, tensor<8x4xf32>) outs(%empty : tensor<8x4xf32>) {
+    ^bb0(%a: f32, %before: f32, %out: f32):
+      %two = arith.constant 2.0 : f32
+      %0 = arith.mulf %a, %two : f32
+      %1 = arith.addf %0, %before : f32
+      linalg.yield %1 : f32
+    }
+    ```
+    """
+
+    name = "normalize-linalg"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in op.body.block.ops:
+            if isinstance(function, func.FuncOp) and function.body.blocks:
+                for inner in list(function.body.block.ops):
+                    if inner.dialect_name() == "linalg" and not isinstance(inner, FillOp):
+                        _normalize(inner)
+
+
+def _normalize(op: Operation) -> None:
+    if not isinstance(op, GenericOp):
+        raise _refusal(op, "write it as linalg.generic (linalg-generalize-named-ops does)")
+    if len(op.results) != 1 or not op.results:
+        raise _refusal(op, f"it has {len(op.results)} results; one operation for each is supported")
+    for value in op.operands:
+        if not isinstance(value.type, TensorType) or not value.type.has_static_shape():
+            raise _refusal(op, f"operand type {value.type} is no static tensor")
+    _order_loops(op)
+    _sink_constants(op)
+    if any(structured.reduction_flags(op)):
+        _check_reduction(op)
+    elif op.body.block.args[-1].first_use is not None:
+        _read_initial_value(op)
+
+
+def _order_loops(op: GenericOp) -> None:
+    """The loops of the result first, in the order of its dimensions, then the reductions."""
+    flags, result = structured.reduction_flags(op), structured.output_map(op).results
+    parallel = [expr.position for expr in result if isinstance(expr, AffineDimExpr)]
+    if len(parallel) < len(result) or sorted(parallel) != [i for i, f in enumerate(flags) if not f]:
+        raise _refusal(op, "its output map does not give every parallel loop one dimension")
+    order = [*parallel, *(loop for loop, reduced in enumerate(flags) if reduced)]
+    if order == sorted(order):
+        return
+    new = {loop: position for position, loop in enumerate(order)}
+    renamed = [AffineExpr.dimension(new[loop]) for loop in range(len(order))]
+    op.properties["indexing_maps"] = ArrayAttr(
+        AffineMapAttr(
+            AffineMap(
+                len(order),
+                0,
+                tuple(e.replace_dims_and_symbols(renamed, ()) for e in map.data.results),
+            )
+        )
+        for map in op.indexing_maps
+    )
+    op.properties["iterator_types"] = ArrayAttr(op.iterator_types.data[loop] for loop in order)
+    for inner in op.body.block.ops:
+        if isinstance(inner, IndexOp):
+            inner.properties["dim"] = IndexOp(new[inner.dim.value.data]).dim
+
+
+def _sink_constants(op: GenericOp) -> None:
+    """Copies the scalar constants that the body uses from outside into it."""
+    block = op.body.block
+    copies: dict[SSAValue, SSAValue] = {}
+    for inner in list(block.ops):
+        for index, value in enumerate(inner.operands):
+            if isinstance(value.type, TensorType) or _block_of(value) is block:
+                continue
+            if value not in copies:
+                if not isinstance(value.owner, arith.ConstantOp):
+                    raise _refusal(op, "its body uses a scalar from outside; make it an input")
+                copy = value.owner.clone()
+                assert block.first_op is not None
+                block.insert_op_before(copy, block.first_op)
+                copies[value] = copy.result
+            inner.operands[index] = copies[value]
+
+
+def _check_reduction(op: GenericOp) -> None:
+    fill = op.outputs[0].owner
+    if not isinstance(fill, FillOp) or not isinstance(fill.inputs[0].owner, arith.ConstantOp):
+        raise _refusal(op, "a reduction starts from a linalg.fill with a constant")
+    (result,) = structured.terminator(op).operands
+    accumulator = op.body.block.args[-1]
+    combine = result.owner
+    if not isinstance(combine, _COMBINERS):
+        raise _refusal(op, f"a reduction ends in one of {_combiner_names()}")
+    if list(combine.operands).count(accumulator) != 1 or not accumulator.has_one_use():
+        raise _refusal(op, f"{combine.name} does not join the accumulator to another value")
+
+
+def _combiner_names() -> str:
+    return ", ".join(cls.name for cls in _COMBINERS)
+
+
+def _read_initial_value(op: GenericOp) -> None:
+    """What the body reads of the output becomes an input."""
+    block, output = op.body.block, op.outputs[0]
+    before = block.args[-1]
+    block.insert_arg(before.type, len(block.args))
+    outer = op.parent_block()
+    assert outer is not None
+    empty = tensor.EmptyOp([], output.type)
+    outer.insert_op_before(empty, op)
+    op.properties["indexing_maps"] = ArrayAttr([*op.indexing_maps, op.indexing_maps.data[-1]])
+    op.properties["operandSegmentSizes"] = DenseArrayBase.from_list(i32, [len(op.inputs) + 1, 1])
+    op.operands = [*op.operands, empty.tensor]
+
+
+def _block_of(value: SSAValue) -> Block | None:
+    return value.owner if isinstance(value.owner, Block) else value.owner.parent_block()
+
+
+def _refusal(op: Operation, reason: str) -> UnsupportedError:
+    return UnsupportedError(f"{where(op.location)}{op.name}: {reason}")

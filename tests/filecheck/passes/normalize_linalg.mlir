@@ -1,0 +1,119 @@
+// RUN: wgpu-opt %s -p normalize-linalg --split-input-file --verify-diagnostics | filecheck %s
+
+// A constant from outside moves into the body.
+
+// CHECK-LABEL: @constant
+// CHECK:       ^bb0(%x: f32, %y: f32):
+// CHECK-NEXT:    %zero{{.*}} = arith.constant 0.000000e+00 : f32
+// CHECK-NEXT:    arith.maximumf %x, %zero
+func.func @constant(%a: tensor<4xf32>) -> tensor<4xf32> {
+  %zero = arith.constant 0.0 : f32
+  %empty = tensor.empty() : tensor<4xf32>
+  %0 = linalg.generic {
+    indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]
+  } ins(%a : tensor<4xf32>) outs(%empty : tensor<4xf32>) {
+  ^bb0(%x: f32, %y: f32):
+    %1 = arith.maximumf %x, %zero : f32
+    linalg.yield %1 : f32
+  } -> tensor<4xf32>
+  func.return %0 : tensor<4xf32>
+}
+
+// -----
+
+// The loops follow the result's dimensions, the reduction is last; linalg.index is renamed.
+
+// CHECK-LABEL: @loops
+// CHECK: affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>
+// CHECK-SAME: iterator_types = ["parallel", "parallel", "reduction"]
+// CHECK: linalg.index 2
+func.func @loops(%a: tensor<8x4xi32>) -> tensor<2x4xi32> {
+  %zero = arith.constant 0 : i32
+  %empty = tensor.empty() : tensor<2x4xi32>
+  %init = linalg.fill ins(%zero : i32) outs(%empty : tensor<2x4xi32>) -> tensor<2x4xi32>
+  %0 = linalg.generic {
+    indexing_maps = [affine_map<(k, n, m) -> (k, n)>, affine_map<(k, n, m) -> (m, n)>],
+    iterator_types = ["reduction", "parallel", "parallel"]
+  } ins(%a : tensor<8x4xi32>) outs(%init : tensor<2x4xi32>) {
+  ^bb0(%x: i32, %acc: i32):
+    %k = linalg.index 0 : index
+    %1 = arith.index_cast %k : index to i32
+    %2 = arith.muli %x, %1 : i32
+    %3 = arith.addi %acc, %2 : i32
+    linalg.yield %3 : i32
+  } -> tensor<2x4xi32>
+  func.return %0 : tensor<2x4xi32>
+}
+
+// -----
+
+// What a map reads of its output is an input.
+
+// CHECK-LABEL: @initial(
+// CHECK-SAME:    %a: tensor<4xf32>, %init: tensor<4xf32>)
+// CHECK:       %[[EMPTY:.*]] = tensor.empty()
+// CHECK:       ins(%a, %init : tensor<4xf32>, tensor<4xf32>) outs(%[[EMPTY]] : tensor<4xf32>)
+func.func @initial(%a: tensor<4xf32>, %init: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = linalg.generic {
+    indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]
+  } ins(%a : tensor<4xf32>) outs(%init : tensor<4xf32>) {
+  ^bb0(%x: f32, %y: f32):
+    %1 = arith.addf %x, %y : f32
+    linalg.yield %1 : f32
+  } -> tensor<4xf32>
+  func.return %0 : tensor<4xf32>
+}
+
+// -----
+
+func.func @named(%a: tensor<4x4xf32>, %init: tensor<4x4xf32>) -> tensor<4x4xf32> {
+  // expected-error@+1 {{linalg.matmul: write it as linalg.generic}}
+  %0 = linalg.matmul ins(%a, %a : tensor<4x4xf32>, tensor<4x4xf32>) outs(%init : tensor<4x4xf32>) -> tensor<4x4xf32>
+  func.return %0 : tensor<4x4xf32>
+}
+
+// -----
+
+func.func @start(%a: tensor<4xf32>, %init: tensor<f32>) -> tensor<f32> {
+  // expected-error@+1 {{linalg.generic: a reduction starts from a linalg.fill with a constant}}
+  %0 = linalg.generic {
+    indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> ()>], iterator_types = ["reduction"]
+  } ins(%a : tensor<4xf32>) outs(%init : tensor<f32>) {
+  ^bb0(%x: f32, %acc: f32):
+    %1 = arith.addf %x, %acc : f32
+    linalg.yield %1 : f32
+  } -> tensor<f32>
+  func.return %0 : tensor<f32>
+}
+
+// -----
+
+func.func @combiner(%a: tensor<4xf32>) -> tensor<f32> {
+  %zero = arith.constant 0.0 : f32
+  %empty = tensor.empty() : tensor<f32>
+  %init = linalg.fill ins(%zero : f32) outs(%empty : tensor<f32>) -> tensor<f32>
+  // expected-error@+1 {{linalg.generic: a reduction ends in one of arith.addf, arith.mulf}}
+  %0 = linalg.generic {
+    indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> ()>], iterator_types = ["reduction"]
+  } ins(%a : tensor<4xf32>) outs(%init : tensor<f32>) {
+  ^bb0(%x: f32, %acc: f32):
+    %1 = arith.subf %acc, %x : f32
+    linalg.yield %1 : f32
+  } -> tensor<f32>
+  func.return %0 : tensor<f32>
+}
+
+// -----
+
+func.func @scalar(%a: tensor<4xf32>, %s: f32) -> tensor<4xf32> {
+  %empty = tensor.empty() : tensor<4xf32>
+  // expected-error@+1 {{its body uses a scalar from outside; make it an input}}
+  %0 = linalg.generic {
+    indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]
+  } ins(%a : tensor<4xf32>) outs(%empty : tensor<4xf32>) {
+  ^bb0(%x: f32, %y: f32):
+    %1 = arith.addf %x, %s : f32
+    linalg.yield %1 : f32
+  } -> tensor<4xf32>
+  func.return %0 : tensor<4xf32>
+}
