@@ -46,6 +46,7 @@ class Grouping:
         self.readers: dict[SSAValue, list[Group]] = {}
         self.kinds: dict[Operation, Kind] = {}
         self.follows: dict[Operation, bool] = {}
+        self.costly: dict[Operation, bool] = {}
         self.donated = donated_arguments(function)
         self.scalars = scalar_slots(function)
 
@@ -94,7 +95,7 @@ class Grouping:
         if kind is Kind.VIEW or isinstance(op, FillOp):
             return True
         domain = group.domain
-        if domain.kind is Kind.CONTRACTION and (again or structured.is_expensive(op)):
+        if domain.kind is Kind.CONTRACTION and (again or self._is_costly(op)):
             # A contraction reads its operands many times over.
             reduced = {atom for v in domain.reduced for atom in v.terms}
             for place in domain.places[op.results[0]]:
@@ -108,7 +109,9 @@ class Grouping:
         """Whether computing `op` in `group` keeps launches acyclic and within limits."""
         if any(other.after & group.bit for other in readers if other is not group):
             return False
-        if kind in (Kind.VIEW, Kind.MAP) and stored:
+        if kind in (Kind.VIEW, Kind.MAP):
+            if not stored:
+                return False  # Its one reader just refused it inline.
             # Left alone, a map is the epilogue of what produces it.
             beside = group.domain.kind is Kind.MAP and group.domain.spans(op.results[0])
             if not beside and not self._follows_reduction(op):
@@ -156,6 +159,21 @@ class Grouping:
                 if isinstance(owner, GenericOp)
             )
         return self.follows[op]
+
+    def _is_costly(self, op: Operation) -> bool:
+        """Whether a point of a map costs much, with the maps that are evaluated along with it."""
+        if op not in self.costly:
+            size = structured.size_of(op.results[0])
+            sources = [v.owner for v in _tensors_read(op) if structured.size_of(v) == size]
+            self.costly[op] = isinstance(op, GenericOp) and (
+                structured.is_expensive(op)
+                or any(
+                    self._kind(owner) in (Kind.VIEW, Kind.MAP) and self._is_costly(owner)
+                    for owner in sources
+                    if isinstance(owner, GenericOp)
+                )
+            )
+        return self.costly[op]
 
     def _follow(self, group: Group, readers: Iterable[Group]) -> None:
         """Records that `readers` run after `group`, and so does what runs after them."""
