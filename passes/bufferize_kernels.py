@@ -147,7 +147,7 @@ class _Host:
         key = (name, tuple(reused))
         if key not in self.variants:
             same = sum(other == name for other, _ in self.variants)
-            variant = f"{name}_in_place_{same}" if same else name
+            variant = f"{name}_variant_{same}" if same else name
             self.variants[key] = _kernel_on_buffers(self.kernels[name], variant, reused)
         self.emit.insert(LaunchOp(self.variants[key].sym_name.data, arguments))
 
