@@ -9,15 +9,17 @@ of the load; the epilogue is whatever the kernel stores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import AnyFloat, VectorType
+from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from stepwell.passes import structured
+from stepwell.passes.domain import Place
 from stepwell.passes.index import Index, Var, apply_map, delinearize, linearize
 from stepwell.passes.schedules.frame import Frame, Mapped, assign, extents, lanes, placed
 from stepwell.passes.schedules.point import quick
@@ -50,16 +52,19 @@ class Contraction:
         op = self.fold.op
         loops = structured.contraction_loops(op)
         assert loops is not None, "the fold of a contraction kernel is a contraction"
-        self.batch, self.rows, self.columns, self.depth = (
+        self.batch, rows, columns, self.depth = (
             Group(tuple(self.fold.loops[loop] for loop in group)) for group in loops
         )
+        # Vectors run along the columns: these are the loops that the output is contiguous along.
+        self.sides = (1, 0) if self._is_written_along(rows) else (0, 1)
+        """The operand of the rows and the operand of the columns."""
+        self.rows, self.columns = (rows, columns) if self.sides == (0, 1) else (columns, rows)
         self.add = structured.combiner(op)
         (product,) = [v for v in self.add.operands if not isinstance(v, BlockArgument)]
         assert isinstance(product.owner, Operation)
         self.multiply = product.owner
-        # The body may multiply either way around; operand 0 has the rows.
-        sides = {_source(factor).index: factor for factor in self.multiply.operands}
-        self.factors = [sides[0], sides[1]]
+        by_operand = {_source(factor).index: factor for factor in self.multiply.operands}
+        self.factors = [by_operand[side] for side in self.sides]
         width = WIDTH if self.columns.extent % WIDTH == 0 else 1
         self.lanes, self.lane = lanes(width)
         self.width = width
@@ -76,9 +81,9 @@ class Contraction:
 
     def operand(self, side: int, mapped: Mapped) -> SSAValue:
         """A factor (0: of the rows, 1: of the columns) at a point, widened as the body does."""
-        op = self.fold.op
-        place = apply_map(structured.input_maps(op)[side], placed(self.fold.loops, mapped))
-        value = self.points.value(op.inputs[side], place)
+        op, number = self.fold.op, self.sides[side]
+        place = apply_map(structured.input_maps(op)[number], placed(self.fold.loops, mapped))
+        value = self.points.value(op.inputs[number], place)
         owner = self.factors[side].owner
         return self.points.apply(owner, [value]) if isinstance(owner, arith.ExtFOp) else value
 
@@ -97,13 +102,34 @@ class Contraction:
 
     def runs_along(self, side: int, group: Group) -> bool:
         """Whether the operand is contiguous in memory along the group's last loop."""
-        op = self.fold.op
-        place = apply_map(structured.input_maps(op)[side], self.fold.loops)
         if not group.variables or not group.variables[-1].terms:
             return False
-        position = linearize(place, shape_of(op.inputs[side]))
         (last,) = group.variables[-1].terms
+        op, number = self.fold.op, self.sides[side]
+        place = apply_map(structured.input_maps(op)[number], self.fold.loops)
+        sources = list(self._sources(op.inputs[number], place))
+        if not sources:
+            return False
+        tensor, at = max(sources, key=lambda source: structured.size_of(source[0]))
+        return linearize(at, shape_of(tensor)).terms.get(last) == 1
+
+    def _is_written_along(self, group: Group) -> bool:
+        """Whether the kernel's largest output is contiguous along the group's last loop."""
+        if not group.variables or not group.variables[-1].terms:
+            return False
+        (last,) = group.variables[-1].terms
+        output = max(self.frame.outputs, key=lambda output: structured.size_of(output.tensor))
+        position = linearize(output.place, shape_of(output.tensor))
         return position.terms.get(last) == 1
+
+    def _sources(self, tensor: SSAValue, place: Place) -> Iterator[tuple[SSAValue, Place]]:
+        """The buffers that a value is computed from, and where they are read."""
+        if tensor in self.points.buffers:
+            yield tensor, place
+        elif isinstance(tensor.owner, GenericOp):
+            maps = structured.input_maps(tensor.owner)
+            for operand, map in zip(tensor.owner.inputs, maps, strict=True):
+                yield from self._sources(operand, apply_map(map, place))
 
     def epilogue(
         self, batch: Index, row: Index, column: Index, result: SSAValue, guard: SSAValue | None

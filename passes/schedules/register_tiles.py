@@ -12,9 +12,9 @@ from itertools import product
 
 from xdsl.ir import SSAValue
 
-from stepwell.dialects.kernel import FuncOp
-from stepwell.passes.index import Index, constant
-from stepwell.passes.schedules.contraction import Contraction
+from stepwell.dialects.kernel import FromElementsOp, FuncOp
+from stepwell.passes.index import Index, Var, constant
+from stepwell.passes.schedules.contraction import WIDTH, Contraction
 from stepwell.passes.schedules.frame import lanes
 
 THREADS = 8
@@ -81,32 +81,77 @@ class RegisterTiles:
         steps: int,
         carried: Sequence[SSAValue],
     ) -> Sequence[SSAValue]:
-        it, points = self.it, self.it.points
-        at_batch = it.batch.at(batch)
-        # Along the depth, the left operand is read as vectors and spread lane by lane.
-        along, lane = lanes(steps if steps == 4 else 1)
-        left: list[list[SSAValue]] = []
-        for row in rows:
-            at_row = {**at_batch, **it.rows.at(row)}
-            with points.over(along):
-                if along is not None:
-                    vector = it.operand(0, {**at_row, **it.depth.at(position + lane)})
-                    left.append([points.lane(vector, offset) for offset in range(steps)])
-                else:
-                    left.append(
-                        [
-                            it.operand(0, {**at_row, **it.depth.at(position + offset)})
-                            for offset in range(steps)
-                        ]
-                    )
+        left = self._left(batch, rows, position, steps)
+        right = self._right(batch, columns, position, steps)
         results = list(carried)
         for offset in range(steps):
-            at_depth = {**at_batch, **it.depth.at(position + offset)}
+            for number, (row, column) in enumerate(product(left, right)):
+                results[number] = self.it.multiply_add(row[offset], column[offset], results[number])
+        return results
+
+    def _left(
+        self, batch: Index, rows: Sequence[Index], position: Index, steps: int
+    ) -> list[list[SSAValue]]:
+        """For each row, its factor at each step of the depth."""
+        it, points = self.it, self.it.points
+        whole = len(rows) % WIDTH == 0 and it.rows.extent % len(rows) == 0
+        if whole and it.runs_along(0, it.rows) and not it.runs_along(0, it.depth):
+            vector, lane = lanes(WIDTH)
+            with points.over(vector):
+                by_step = [
+                    [
+                        self._factor(0, batch, it.rows.at(row + lane), position + offset)
+                        for row in rows[::WIDTH]
+                    ]
+                    for offset in range(steps)
+                ]
+            return [
+                [points.lane(by_step[step][row // WIDTH], row % WIDTH) for step in range(steps)]
+                for row in range(len(rows))
+            ]
+        return [self._along_depth(0, batch, it.rows.at(row), position, steps) for row in rows]
+
+    def _right(
+        self, batch: Index, columns: Sequence[Index], position: Index, steps: int
+    ) -> list[list[SSAValue]]:
+        """For each vector of columns, its factors at each step of the depth."""
+        it, points = self.it, self.it.points
+        if it.lanes is None or not it.runs_along(1, it.depth) or it.runs_along(1, it.columns):
             with points.over(it.lanes):
-                right = [
-                    it.operand(1, {**at_depth, **it.columns.at(column * it.width + it.lane)})
+                return [
+                    [
+                        self._factor(
+                            1, batch, it.columns.at(column * it.width + it.lane), position + offset
+                        )
+                        for offset in range(steps)
+                    ]
                     for column in columns
                 ]
-            for number, (row, column) in enumerate(product(range(len(rows)), range(len(columns)))):
-                results[number] = it.multiply_add(left[row][offset], right[column], results[number])
-        return results
+        result: list[list[SSAValue]] = []
+        for column in columns:
+            parts = [
+                self._along_depth(
+                    1, batch, it.columns.at(column * it.width + lane), position, steps
+                )
+                for lane in range(it.width)
+            ]
+            result.append(
+                [points.emit(FromElementsOp(*(p[step] for p in parts))) for step in range(steps)]
+            )
+        return result
+
+    def _along_depth(
+        self, side: int, batch: Index, at: dict[Var, Index], position: Index, steps: int
+    ) -> list[SSAValue]:
+        """One row's or column's factors at each step, read as a vector where that is possible."""
+        points = self.it.points
+        vector, lane = lanes(WIDTH if steps == WIDTH else 1)
+        with points.over(vector):
+            if vector is None:
+                return [self._factor(side, batch, at, position + offset) for offset in range(steps)]
+            factors = self._factor(side, batch, at, position + lane)
+            return [points.lane(factors, offset) for offset in range(steps)]
+
+    def _factor(self, side: int, batch: Index, at: dict[Var, Index], depth: Index) -> SSAValue:
+        it = self.it
+        return it.operand(side, {**it.batch.at(batch), **at, **it.depth.at(depth)})
