@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 _FENCED = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -19,4 +20,5 @@ def python_blocks(page: Path) -> list[str]:
 
 def links(page: Path) -> list[Path]:
     """The files of the project that a page points to."""
-    return [page.parent / found for found in _LINK.findall(page.read_text("utf-8"))]
+    text = _BLOCK.sub("", page.read_text("utf-8"))
+    return [page.parent / found for found in _LINK.findall(text)]

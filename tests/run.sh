@@ -14,7 +14,8 @@ if [ ! .venv/installed-peers -nt pyproject.toml ]; then
     say "no PyTorch or IREE to compare with; their tests are skipped"
 fi
 if [ ! -d tests/node_modules/webgpu ]; then
-  npm install --prefix tests --no-save --no-package-lock --loglevel=error webgpu@0.6.2 ||
+  npm install --prefix tests --no-save --no-package-lock --no-audit --no-fund \
+    --fetch-retries=1 --loglevel=error webgpu@0.6.2 ||
     say "no Tint (npm package webgpu); its tests are skipped"
 fi
 
