@@ -26,7 +26,6 @@ def test_compile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cold, cached = found["compile.mlp.cold"], found["compile.mlp.cached"]
     assert 0 < cached["value"] < cold["value"]
     assert cold["more"]["dispatches"] <= 12
-    assert found["compile.mlp.submits"]["value"] == 1
     passes = [figure["what"] for name, figure in found.items() if ".pass." in name]
     assert passes[0] == "differentiate"
     assert "convert-kernels-to-wgsl" in passes
@@ -37,6 +36,7 @@ def test_launch(tmp_path: Path) -> None:
     found = figures(tmp_path, "launch", "--device", "cpu")
     assert found["launch.call"]["value"] > 0
     assert found["launch.dispatch"]["unit"] == "us"
+    assert found["launch.submits"]["value"] == 1
 
 
 @pytest.mark.parametrize("device", ["cpu", "reference"])

@@ -1,6 +1,6 @@
 """What compiling costs: cold and from the cache, by pass, and against the number of layers.
 
-Times are processor seconds of this process, which other work on the machine disturbs least; wall
+Times are processor seconds of the thread that compiles, which other work disturbs least; wall
 seconds stand beside them. Imports are counted once, in `compile.start`.
 """
 
@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -23,7 +22,7 @@ from xdsl.passes import ModulePass
 
 import stepwell as sw
 from stepwell.backends.compiler import parse
-from stepwell.backends.device import ReferenceDevice, open_device
+from stepwell.backends.device import open_device
 from stepwell.backends.program import Copy, Program
 from stepwell.frontend.compilation import target_of
 from stepwell.frontend.training import TrainStep
@@ -111,11 +110,6 @@ def _steps(model: Model) -> Callable[[Settings], Iterator[Figure]]:
             f"{name}.cached", "the same from the cache", cached.processor, "s",
             more={"wall_s": cached.wall},
         )  # fmt: skip
-        device = open_device(settings.device)
-        if not isinstance(device, ReferenceDevice):
-            yield Figure(
-                f"{name}.submits", "submits of a step", _submits(program, device), "",
-            )  # fmt: skip
         yield from _passes(name, model, target)
 
     return run
@@ -153,28 +147,28 @@ def _passes(name: str, model: Model, target: str) -> Iterator[Figure]:
     step, batch = model.make()
     module = parse(step.compile(*batch, target=target).ir("array"))
     figures: list[Figure] = []
-    last = time.process_time()
+    last = time.thread_time()
 
     def observe(pass_: ModulePass, lowered: ModuleOp) -> None:
         nonlocal last
-        seconds = time.process_time() - last
+        seconds = time.thread_time() - last
         operations = sum(1 for _ in lowered.walk())
         row = f"{name}.pass.{len(figures) + 1:02}"
         more = {"operations": float(operations)}
         figures.append(Figure(row, pass_.name, seconds, "s", more=more))
-        last = time.process_time()
+        last = time.thread_time()
 
     lower(module, target_named(target), observe=observe)
     yield from figures
-    yield Figure(f"{name}.pass.end", "verification at exit", time.process_time() - last, "s")
+    yield Figure(f"{name}.pass.end", "verification at exit", time.thread_time() - last, "s")
 
 
 def _compile(model: Model, target: str) -> Cost:
     """Trace, lower and print, or find in the cache."""
     step, batch = model.make()
-    wall, processor = time.perf_counter(), time.process_time()
+    wall, processor = time.perf_counter(), time.thread_time()
     program = step.compile(*batch, target=target).program
-    return Cost(time.process_time() - processor, time.perf_counter() - wall, program)
+    return Cost(time.thread_time() - processor, time.perf_counter() - wall, program)
 
 
 def _warm(target: str) -> None:
@@ -185,19 +179,6 @@ def _warm(target: str) -> None:
 
 def _plus_one(x: sw.Array) -> sw.Array:
     return x + 1.0
-
-
-def _submits(program: Program, device: Any) -> int:
-    """How often one call hands commands to the queue, counted."""
-    from stepwell.backends.wgpu import native
-    from stepwell.backends.wgpu.executor import Executor
-    from stepwell.tools.benchmarks.inputs import fresh_inputs
-
-    executor, inputs = Executor(program, device), fresh_inputs(program, device)
-    submit = native.Encoder.submit
-    with patch.object(native.Encoder, "submit", autospec=True, side_effect=submit) as counted:
-        executor(*next(inputs))
-    return counted.call_count
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a dispatch costs the host: the slope of a call's time over the length of a chain."""
+"""What a dispatch costs the host: the slope of a call's time over its dispatches; and submits."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import stepwell as sw
 from stepwell.backends.device import ReferenceDevice, open_device
 from stepwell.frontend.compilation import target_of
 from stepwell.tools.benchmarks.figures import Benchmark, Figure, Settings
 from stepwell.tools.benchmarks.inputs import fresh_inputs
+from stepwell.tools.benchmarks.models import mlp_step
+from stepwell.tools.benchmarks.works import MLP, TINY_MLP
 
 _ELEMENTS = 1024
 
@@ -22,7 +25,26 @@ def benchmarks(settings: Settings) -> list[Benchmark]:
     if isinstance(open_device(settings.device), ReferenceDevice):
         return []
     what = f"host cost of a dispatch that needs the one before (x += 1 of {_ELEMENTS:,})"
-    return [Benchmark("launch.dispatch", what, _launch)]
+    return [
+        Benchmark("launch.dispatch", what, _launch),
+        Benchmark("launch.submits", "submits of an MLP training step, counted", _submits),
+    ]
+
+
+def _submits(settings: Settings) -> Iterator[Figure]:
+    from stepwell.backends.wgpu import native
+    from stepwell.backends.wgpu.executor import Executor
+
+    size = TINY_MLP if settings.quick else MLP
+    device: Any = open_device(settings.device)
+    step, batch = mlp_step(size, settings.device)
+    program = step.compile(*batch).program
+    executor, inputs = Executor(program, device), next(fresh_inputs(program, device))
+    submit = native.Encoder.submit
+    with patch.object(native.Encoder, "submit", autospec=True, side_effect=submit) as counted:
+        executor(*inputs)
+    device.wait()
+    yield Figure("launch.submits", f"submits of an MLP step, {size}", counted.call_count, "")
 
 
 def _launch(settings: Settings) -> Iterator[Figure]:
