@@ -172,13 +172,13 @@ class Frame:
             return index
         points = self.points
         value = arith.MinUIOp(points.index(index), points.emit.constant(bound - 1, INDEX))
-        return Index({Var(bound, points.emit(value)): 1}, 0)
+        return var(bound, points.emit(value))
 
     def guarded(self, index: Index, bound: int) -> Index:
         """`index` where a guard holds that it is below `bound`: the same, of a known range."""
         if index.hi < bound:
             return index
-        return Index({Var(bound, self.points.index(index)): 1}, 0)
+        return var(bound, self.points.index(index))
 
     def shared(self, element: Attribute, size: int) -> SSAValue:
         """Workgroup memory."""

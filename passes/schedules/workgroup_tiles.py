@@ -1,12 +1,14 @@
 """A contraction whose operands are staged through workgroup memory.
 
 The workgroup loads a tile of each operand, with its depth outermost so that a thread reads vectors
-of rows and of columns, then every thread multiplies its part of the tiles.
+of rows and of columns, then every thread multiplies its part of the tiles. While it multiplies, the
+next tiles are on their way to registers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
 from xdsl.dialects import memref, vector
@@ -14,215 +16,231 @@ from xdsl.dialects.builtin import VectorType
 from xdsl.ir import Attribute, SSAValue
 
 from stepwell.dialects.kernel import FuncOp
-from stepwell.passes.index import Index, Var, constant
-from stepwell.passes.schedules.contraction import Contraction, Group
+from stepwell.passes.index import ZERO, Index
+from stepwell.passes.schedules.contraction import WIDTH, Contraction, Group
 from stepwell.passes.schedules.frame import lanes
-from stepwell.passes.schedules.point import quick
+from stepwell.passes.schedules.point import Lanes, quick
 
 SIDE = 16
 """Threads along the rows and along the columns of a tile."""
+THREADS = SIDE * SIDE
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """What a workgroup computes: blocks of 4 rows x 1 vector of columns for each thread."""
+
+    down: int
+    across: int
+    depth: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of a tile."""
+        return self.down * SIDE * WIDTH
+
+
+def plan_tiles(contraction: Contraction) -> TilePlan:
+    """Large tiles where there are enough of them to occupy the device, else small ones."""
+    large = TilePlan(2, 2, 8)
+    rows = -(-contraction.rows.extent // large.rows)
+    columns = -(-contraction.column_vectors // (large.across * SIDE))
+    tiles = contraction.batch.extent * rows * columns
+    if tiles * THREADS >= contraction.frame.target.split_threads:
+        return large
+    return TilePlan(1, 1, 16)
+
+
+@dataclass
+class _Side:
+    """How one operand is staged."""
+
+    side: int
+    group: Group
+    origin: Index
+    size: int
+    stride: int
+    memory: SSAValue
+    vector: Lanes | None
+    lane: Index
+    along_depth: bool
 
 
 class WorkgroupTiles:
-    """Tiles of 16 `rows` x 16 vectors of columns, `depth` deep."""
+    """Tiles of `plan.rows` rows x 16 * `plan.across` vectors of columns, `plan.depth` deep."""
 
-    def __init__(self, contraction: Contraction):
+    def __init__(self, contraction: Contraction, plan: TilePlan | None = None):
         self.it = contraction
-        rows, _, depth = contraction.frame.target.matmul_tile
-        self.rows, self.depth = rows, depth
+        self.plan = plan or plan_tiles(contraction)
+        self.element: Attribute = contraction.factors[0].type
 
     def run(self) -> FuncOp:
-        it, frame = self.it, self.it.frame
-        tile_rows, tile_columns = SIDE * self.rows, SIDE * it.width
-        row_tiles = -(-it.rows.extent // tile_rows)
-        column_tiles = -(-it.columns.extent // tile_columns)
+        it, frame, plan = self.it, self.it.frame, self.plan
+        vectors = plan.across * SIDE
+        row_tiles = -(-it.rows.extent // plan.rows)
+        column_tiles = -(-it.column_vectors // vectors)
         count = it.batch.extent * row_tiles * column_tiles
         group, grid = frame.workgroup(count)
         group = frame.clamped(group, count)
-        thread = frame.thread(SIDE * SIDE)
+        self.thread = frame.thread(THREADS)
         tile = group // column_tiles
-        batch = tile // row_tiles
-        row_origin = (tile % row_tiles) * tile_rows
-        column_origin = (group % column_tiles) * tile_columns
-        across, down = thread % SIDE, thread // SIDE
-        element = self._element()
+        self.batch = tile // row_tiles
+        row_origin = (tile % row_tiles) * plan.rows
+        column_origin = (group % column_tiles) * (vectors * it.width)
+        across, down = self.thread % SIDE, self.thread // SIDE
         # One vector of padding keeps transposed writes off each other's banks.
-        stride = tile_rows + 4
-        left = frame.shared(element, self.depth * stride)
-        right = frame.shared(element, self.depth * tile_columns)
+        left = self._side(0, it.rows, row_origin, plan.rows, WIDTH)
+        right = self._side(1, it.columns, column_origin, vectors * it.width, 0)
+        steps = -(-it.depth.extent // plan.depth)
 
         def step(index: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            origin = index * self.depth
-            self._stage(0, left, stride, batch, it.rows, row_origin, tile_rows, origin, thread)
-            self._stage(
-                1,
-                right,
-                tile_columns,
-                batch,
-                it.columns,
-                column_origin,
-                tile_columns,
-                origin,
-                thread,
-            )
+            tiles, sums = carried[:fetched], carried[fetched:]
+            self._put(left, tiles[:half])
+            self._put(right, tiles[half:])
             frame.barrier()
-            results = self._multiply(left, stride, right, tile_columns, down, across, carried)
+            following = frame.clamped(index + 1, steps) * plan.depth
+            tiles = [*self._fetch(left, following), *self._fetch(right, following)]
+            sums = self._multiply(left, right, down, across, sums)
             frame.barrier()
-            return results
+            return [*tiles, *sums]
 
-        start = [it.accumulator()] * self.rows
-        results = frame.loop(-(-it.depth.extent // self.depth), start, step)
-        column = column_origin + across * it.width
-        for number, result in enumerate(results):
-            row = row_origin + down * self.rows + number
-            vectors = _quotient(column, it.width)
-            inside = frame.both(
-                frame.below(row, it.rows.extent), frame.below(vectors, it.column_vectors)
-            )
+        first = [self._fetch(left, ZERO), self._fetch(right, ZERO)]
+        half, fetched = len(first[0]), len(first[0]) + len(first[1])
+        sums = [it.accumulator()] * (plan.down * WIDTH * plan.across)
+        results = frame.loop(steps, [*first[0], *first[1], *sums], step)[fetched:]
+        blocks = product(range(plan.down), range(WIDTH), range(plan.across))
+        for (block, part, vectors), result in zip(blocks, results, strict=True):
+            row = row_origin + down * WIDTH + (block * SIDE * WIDTH + part)
+            column = _quotient(column_origin, it.width) + across + vectors * SIDE
             it.epilogue(
-                batch,
+                self.batch,
                 frame.guarded(row, it.rows.extent),
-                frame.guarded(vectors, it.column_vectors) * it.width + it.lane,
+                frame.guarded(column, it.column_vectors) * it.width + it.lane,
                 result,
-                inside,
+                frame.both(
+                    frame.below(row, it.rows.extent), frame.below(column, it.column_vectors)
+                ),
             )
-        return frame.finish(SIDE * SIDE, grid)
+        return frame.finish(THREADS, grid)
 
-    def _element(self) -> Attribute:
-        """The element type of the staged tiles: what is multiplied."""
-        return self.it.factors[0].type
+    def _side(self, side: int, group: Group, origin: Index, size: int, padding: int) -> _Side:
+        it = self.it
+        along_depth = it.runs_along(side, it.depth) and it.depth.extent % WIDTH == 0
+        along_group = not along_depth and group.extent % WIDTH == 0 and size % WIDTH == 0
+        vector, lane = lanes(WIDTH if along_depth or along_group else 1)
+        stride = size + padding
+        memory = it.frame.shared(self.element, self.plan.depth * stride)
+        return _Side(side, group, origin, size, stride, memory, vector, lane, along_depth)
 
-    def _stage(
-        self,
-        side: int,
-        memory: SSAValue,
-        stride: int,
-        batch: Index,
-        group: Group,
-        origin: Index,
-        size: int,
-        depth_origin: Index,
-        thread: Index,
-    ) -> None:
-        """Copies a tile of an operand, `size` of the group x depth, to memory[depth][group]."""
-        it, frame, points = self.it, self.it.frame, self.it.points
-        along_depth = it.runs_along(side, it.depth) and it.depth.extent % 4 == 0
-        along_group = not along_depth and group.extent % 4 == 0 and size % 4 == 0
-        vectored, lane = lanes(4 if along_depth or along_group else 1)
-        width = lane.hi + 1
-        count = size * self.depth // width
-        threads = SIDE * SIDE
-        for turn in range(-(-count // threads)):
-            number = thread + turn * threads
+    def _places(self, side: _Side) -> list[tuple[Index, Index, SSAValue | None]]:
+        """What a thread loads in each turn: where in the tile (of the group, of the depth), and
+        whether anything is left to load (None: for every thread)."""
+        frame, width = self.it.frame, side.lane.hi + 1
+        count = side.size * self.plan.depth // width
+        places: list[tuple[Index, Index, SSAValue | None]] = []
+        for turn in range(-(-count // THREADS)):
+            number = self.thread + turn * THREADS
             busy = frame.below(number, count)
             number = frame.guarded(number, count)
-            if along_depth:
-                per_row = self.depth // width
-                inner, outer = number // per_row, (number % per_row) * width
-                at_group, at_depth = origin + inner, depth_origin + outer + lane
+            if side.along_depth:
+                per_row = self.plan.depth // width
+                places.append((number // per_row, (number % per_row) * width, busy))
             else:
-                per_depth = size // width
-                inner, outer = (number % per_depth) * width, number // per_depth
-                at_group, at_depth = origin + inner + lane, depth_origin + outer
+                per_depth = side.size // width
+                places.append(((number % per_depth) * width, number // per_depth, busy))
+        return places
 
-            def copy(
-                inner: Index = inner,
-                outer: Index = outer,
-                at_group: Index = at_group,
-                at_depth: Index = at_depth,
-            ) -> tuple[()]:
-                with points.over(vectored):
-                    value = self._inside_or_zero(side, batch, group, at_group, at_depth)
-                    if along_depth:
-                        for offset in range(width):
-                            at = points.index((outer + offset) * stride + inner)
-                            item = points.lane(value, offset)
-                            points.emit.insert(memref.StoreOp.get(item, memory, [at]))
-                    else:
-                        at = points.index(outer * stride + inner)
-                        store = (
-                            vector.StoreOp(points.broadcast(value), memory, [at])
-                            if along_group
-                            else memref.StoreOp.get(value, memory, [at])
-                        )
-                        points.emit.insert(store)
-                return ()
+    def _fetch(self, side: _Side, depth_origin: Index) -> list[SSAValue]:
+        """The thread's part of a tile of the operand, zero past the end."""
+        with self.it.points.over(side.vector):
+            return [
+                self._inside_or_zero(side, side.origin + inner, depth_origin + outer, busy)
+                for inner, outer, busy in self._places(side)
+            ]
 
-            frame.when(busy, copy)
+    def _put(self, side: _Side, values: Sequence[SSAValue]) -> None:
+        """Writes the thread's part of a tile to memory[depth][group]."""
+        points = self.it.points
+        with points.over(side.vector):
+            for (inner, outer, busy), value in zip(self._places(side), values, strict=True):
+
+                def write(
+                    inner: Index = inner, outer: Index = outer, value: SSAValue = value
+                ) -> tuple[()]:
+                    for offset in range(side.lane.hi + 1 if side.along_depth else 1):
+                        at = points.index((outer + offset) * side.stride + inner)
+                        item = points.lane(value, offset) if side.along_depth else value
+                        whole = side.vector is not None and not side.along_depth
+                        store = vector.StoreOp if whole else memref.StoreOp
+                        points.emit.insert(quick(store, [item, side.memory, at]))
+                    return ()
+
+                self.it.frame.when(busy, write)
 
     def _inside_or_zero(
-        self, side: int, batch: Index, group: Group, at_group: Index, at_depth: Index
+        self, side: _Side, at_group: Index, at_depth: Index, busy: SSAValue | None
     ) -> SSAValue:
         """An operand's element (or vector), zero past the end of its rows, columns or depth."""
         it, frame, points = self.it, self.it.frame, self.it.points
-        width = points.lanes.width if points.lanes is not None else 1
+        width = side.lane.hi + 1
+        group_width, depth_width = (1, width) if side.along_depth else (width, 1)
+        group_count, depth_count = side.group.extent // group_width, it.depth.extent // depth_width
+        group_vector = _quotient(at_group, group_width)
+        depth_vector = _quotient(at_depth, depth_width)
 
-        def base(index: Index) -> tuple[Index, Index, int]:
-            """The index of the vector and the lane within it."""
-            if points.lanes is None or points.lanes.var not in index.variables():
-                return index, constant(0), 1
-            return (
-                _quotient(index.substitute({points.lanes.var: constant(0)}), width),
-                Index({points.lanes.var: 1}, 0),
-                width,
-            )
-
-        (group_base, group_lane, group_width) = base(at_group)
-        (depth_base, depth_lane, depth_width) = base(at_depth)
-        group_bound = group.extent // group_width
-        depth_bound = it.depth.extent // depth_width
-        inside = frame.both(
-            frame.below(group_base, group_bound), frame.below(depth_base, depth_bound)
-        )
+        def spread(value: SSAValue) -> Sequence[SSAValue]:
+            return [value if side.vector is None else points.broadcast(value)]
 
         def read() -> Sequence[SSAValue]:
-            row = frame.guarded(group_base, group_bound) * group_width + group_lane
-            depth = frame.guarded(depth_base, depth_bound) * depth_width + depth_lane
-            mapped: dict[Var, Index] = {
-                **it.batch.at(batch),
-                **group.at(row),
-                **it.depth.at(depth),
-            }
-            value = it.operand(side, mapped)
-            return [points.broadcast(value) if points.lanes is not None else value]
+            row = frame.guarded(group_vector, group_count) * group_width
+            depth = frame.guarded(depth_vector, depth_count) * depth_width
+            row, depth = (row, depth + side.lane) if side.along_depth else (row + side.lane, depth)
+            mapped = {**it.batch.at(self.batch), **side.group.at(row), **it.depth.at(depth)}
+            return spread(it.operand(side.side, mapped))
 
-        def zero() -> Sequence[SSAValue]:
-            value = points.emit.constant(0, self._element())
-            return [points.broadcast(value) if points.lanes is not None else value]
-
-        (value,) = frame.when(inside, read, zero)
+        inside = frame.both(
+            busy, frame.below(group_vector, group_count), frame.below(depth_vector, depth_count)
+        )
+        (value,) = frame.when(inside, read, lambda: spread(points.emit.constant(0, self.element)))
         return value
 
     def _multiply(
-        self,
-        left: SSAValue,
-        stride: int,
-        right: SSAValue,
-        tile_columns: int,
-        down: Index,
-        across: Index,
-        carried: Sequence[SSAValue],
+        self, left: _Side, right: _Side, down: Index, across: Index, sums: Sequence[SSAValue]
     ) -> Sequence[SSAValue]:
-        it, points = self.it, self.it.points
-        results = list(carried)
-        tile = VectorType(self._element(), [4])
-        for depth, part in product(range(self.depth), range(self.rows // 4)):
-            at = points.index(down * self.rows + part * 4 + depth * stride)
-            rows = points.emit(quick(vector.LoadOp, [left, at], tile))
-            at = points.index(across * it.width + depth * tile_columns)
-            with points.over(it.lanes):
-                if it.lanes is not None:
-                    columns = points.emit(quick(vector.LoadOp, [right, at], tile))
-                else:
-                    columns = points.emit(memref.LoadOp.get(right, [at]))
-                for row in range(4):
-                    number = part * 4 + row
-                    factor = points.lane(rows, row)
-                    results[number] = it.multiply_add(factor, columns, results[number])
+        it, points, plan = self.it, self.it.points, self.plan
+        results = list(sums)
+        for depth in range(plan.depth):
+            rows = [
+                self._load(
+                    left.memory,
+                    WIDTH,
+                    down * WIDTH + (block * SIDE * WIDTH + depth * left.stride),
+                )
+                for block in range(plan.down)
+            ]
+            columns = [
+                self._load(
+                    right.memory,
+                    it.width,
+                    across * it.width + (block * SIDE * it.width + depth * right.stride),
+                )
+                for block in range(plan.across)
+            ]
+            blocks = product(range(plan.down), range(WIDTH), range(plan.across))
+            for number, (block, part, column) in enumerate(blocks):
+                factor = points.lane(rows[block], part)
+                results[number] = it.multiply_add(factor, columns[column], results[number])
         return results
+
+    def _load(self, memory: SSAValue, width: int, position: Index) -> SSAValue:
+        points = self.it.points
+        at = points.index(position)
+        if width == 1:
+            return points.emit(quick(memref.LoadOp, [memory, at], self.element))
+        return points.emit(quick(vector.LoadOp, [memory, at], VectorType(self.element, [width])))
 
 
 def _quotient(index: Index, width: int) -> Index:
     """index / width of an index that is a multiple of width."""
-    assert index.divisible_by(width)
+    assert index.divisible_by(width), f"{index} is no multiple of {width}"
     return index // width
