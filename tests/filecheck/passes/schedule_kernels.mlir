@@ -1,0 +1,119 @@
+// RUN: wgpu-opt %s --to=buffers -p schedule-kernels | filecheck %s
+// RUN: wgpu-opt %s --to=buffers -p 'schedule-kernels{target=desktop}' | filecheck %s --check-prefix=DESKTOP
+
+// A map: one vector of four elements a thread, and as many threads as that takes.
+// CHECK:      kernel.func @map_0(%x: memref<8xf32>, %[[Y:.*]]: memref<8xf32>) attributes {workgroup_size = array<i32: 2, 1, 1>, grid = array<i32: 1, 1, 1>, stepwell.flops = 8 : i64, stepwell.bytes = 64 : i64} {
+// CHECK-NEXT:   %[[T:.*]] = "gpu.thread_id"() <{dimension = #gpu<dim x>}> : () -> index
+// CHECK-NEXT:   %[[FOUR:.*]] = arith.constant 4 : index
+// CHECK-NEXT:   %[[I:.*]] = arith.muli %[[T]], %[[FOUR]] : index
+// CHECK-NEXT:   %[[V:.*]] = vector.load %x[%[[I]]] : memref<8xf32>, vector<4xf32>
+// CHECK-NEXT:   %[[E:.*]] = math.exp %[[V]] : vector<4xf32>
+// CHECK-NEXT:   vector.store %[[E]], %[[Y]][%[[I]]] : memref<8xf32>, vector<4xf32>
+// CHECK-NEXT:   kernel.return
+func.func @vectors(%x: tensor<2x4xf32>) -> tensor<2x4xf32> {
+  %0 = array.exp %x : (tensor<2x4xf32>) -> tensor<2x4xf32>
+  func.return %0 : tensor<2x4xf32>
+}
+
+// An uneven number of elements: one a thread.
+// CHECK:      kernel.func @map_1({{.*}} attributes {workgroup_size = array<i32: 7, 1, 1>, grid = array<i32: 1, 1, 1>
+// CHECK-NOT:    vector
+// CHECK:        math.exp %{{.*}} : f32
+// CHECK:        kernel.return
+func.func @scalars(%x: tensor<7xf32>) -> tensor<7xf32> {
+  %0 = array.exp %x : (tensor<7xf32>) -> tensor<7xf32>
+  func.return %0 : tensor<7xf32>
+}
+
+// More threads than elements: a guard.
+// CHECK:      kernel.func @map_2({{.*}} attributes {workgroup_size = array<i32: 64, 1, 1>, grid = array<i32: 2, 1, 1>
+// CHECK:        %[[C:.*]] = arith.cmpi ult, %{{.*}}, %{{.*}} : index
+// CHECK-NEXT:   scf.if %[[C]] {
+// CHECK:          math.exp
+// CHECK:        kernel.return
+func.func @guard(%x: tensor<67xf32>) -> tensor<67xf32> {
+  %0 = array.exp %x : (tensor<67xf32>) -> tensor<67xf32>
+  func.return %0 : tensor<67xf32>
+}
+
+// More workgroups than a dimension allows are folded into two.
+// CHECK:      kernel.func @map_3({{.*}} grid = array<i32: 32769, 2, 1>
+// CHECK:        <dim x>
+// CHECK:        <dim y>
+// DESKTOP:    kernel.func @map_3({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>, grid = array<i32: 16385, 1, 1>
+func.func @folded(%x: tensor<16777220xf32>) -> tensor<16777220xf32> {
+  %0 = array.exp %x : (tensor<16777220xf32>) -> tensor<16777220xf32>
+  func.return %0 : tensor<16777220xf32>
+}
+
+// Rows: a thread a row where registers are what is fast, many threads a row on a GPU, which then
+// combine their parts in workgroup memory.
+// CHECK:      kernel.func @reduction_4(%x: memref<2048xf32>, %[[Y:.*]]: memref<64xf32>) attributes {workgroup_size = array<i32: 64, 1, 1>, grid = array<i32: 1, 1, 1>
+// CHECK-NOT:    memref.alloca
+// CHECK-COUNT-8: vector.load %x[
+// CHECK-NOT:    gpu.barrier
+// CHECK:        memref.store %{{.*}}, %[[Y]][
+// CHECK-NEXT:   kernel.return
+// DESKTOP:      kernel.func @reduction_4(
+// DESKTOP:        memref.alloca() : memref<{{.*}}xf32, #kernel.workgroup>
+// DESKTOP:        "gpu.barrier"
+// DESKTOP:        scf.if
+// DESKTOP:        "gpu.barrier"
+// DESKTOP:        kernel.return
+func.func @rows(%x: tensor<64x32xf32>) -> tensor<64xf32> {
+  %0 = array.sum %x axes [1] : (tensor<64x32xf32>) -> tensor<64xf32>
+  func.return %0 : tensor<64xf32>
+}
+
+// A long row is a loop over its elements.
+// CHECK:      kernel.func @reduction_5(
+// CHECK:        scf.for %{{.*}} = %{{.*}} to %{{.*}} step %{{.*}} iter_args(%{{.*}} = %{{.*}}) -> (vector<4xf32>)
+// CHECK:          vector.load
+// CHECK:          arith.maximumf
+// CHECK:          scf.yield
+func.func @long(%x: tensor<64x1024xf32>) -> tensor<64xf32> {
+  %0 = array.max %x axes [1] : (tensor<64x1024xf32>) -> tensor<64xf32>
+  func.return %0 : tensor<64xf32>
+}
+
+// A product: tiles of 8 rows x 2 vectors in registers, the depth in steps of four, or tiles of both
+// operands in workgroup memory.
+// CHECK:      kernel.func @contraction_6(%x: memref<64xf32>, %w: memref<512xf32>, %{{.*}}: memref<512xf32>) attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 1, 1, 1>, stepwell.flops = 8192 : i64
+// CHECK-NOT:    memref.alloca
+// CHECK:        scf.for
+// CHECK-COUNT-64: math.fma %{{.*}}, %{{.*}}, %{{.*}} : vector<4xf32>
+// CHECK-NOT:    math.fma
+// CHECK:        scf.yield
+// CHECK-COUNT-16: vector.store
+// CHECK:        kernel.return
+// DESKTOP:      kernel.func @contraction_6({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>
+// DESKTOP:        memref.alloca() : memref<1088xf32, #kernel.workgroup>
+// DESKTOP-NEXT:   memref.alloca() : memref<1024xf32, #kernel.workgroup>
+// DESKTOP:        "gpu.barrier"
+// DESKTOP-COUNT-64: math.fma
+// DESKTOP-NOT:    math.fma
+// DESKTOP:        "gpu.barrier"
+// DESKTOP:        kernel.return
+func.func @product(%x: tensor<8x8xf32>, %w: tensor<8x64xf32>) -> tensor<8x64xf32> {
+  %0 = array.dot_general %x, %w batch [], [] contracting [1], [0] : (tensor<8x8xf32>, tensor<8x64xf32>) -> tensor<8x64xf32>
+  func.return %0 : tensor<8x64xf32>
+}
+
+// Operands of f16 are widened, the sum is rounded once, at the end.
+// CHECK:      kernel.func @contraction_7(
+// CHECK:        arith.extf %{{.*}} : vector<4xf16> to vector<4xf32>
+// CHECK:        math.fma %{{.*}} : vector<4xf32>
+// CHECK:        arith.truncf %{{.*}} : vector<4xf32> to vector<4xf16>
+func.func @half(%x: tensor<8x8xf16>, %w: tensor<8x64xf16>) -> tensor<8x64xf16> {
+  %0 = array.dot_general %x, %w batch [], [] contracting [1], [0] : (tensor<8x8xf16>, tensor<8x64xf16>) -> tensor<8x64xf16>
+  func.return %0 : tensor<8x64xf16>
+}
+
+// Integers have no fma.
+// CHECK:      kernel.func @contraction_8(
+// CHECK:        arith.muli %{{.*}} : vector<4xi32>
+// CHECK:        arith.addi %{{.*}} : vector<4xi32>
+func.func @integers(%x: tensor<8x8xi32>, %w: tensor<8x64xi32>) -> tensor<8x64xi32> {
+  %0 = array.dot_general %x, %w batch [], [] contracting [1], [0] : (tensor<8x8xi32>, tensor<8x64xi32>) -> tensor<8x64xi32>
+  func.return %0 : tensor<8x64xi32>
+}

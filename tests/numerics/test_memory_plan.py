@@ -1,0 +1,131 @@
+"""The memory plan of random programs against the lifetimes of their values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import combinations
+
+import numpy as np
+import pytest
+from graphs import Graph, graphs
+from hypothesis import HealthCheck, given, settings
+from lowering import program_of, traced
+from xdsl.context import Context
+from xdsl.dialects import bufferization, func, memref
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+
+import stepwell as sw
+from stepwell.backends.program import Copy, Dispatch, Program
+from stepwell.dialects.kernel import FuncOp, LaunchOp
+from stepwell.passes.bufferize_kernels import BufferizeKernelsPass
+from stepwell.passes.pipeline import lower
+from stepwell.passes.plan_memory import PlanMemoryPass
+from stepwell.passes.target import TARGETS
+from stepwell.passes.work import byte_size
+
+seeded = settings(
+    max_examples=25,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+def host(module: ModuleOp) -> list[Operation]:
+    (function,) = (op for op in module.ops if isinstance(op, func.FuncOp))
+    return list(function.body.block.ops)
+
+
+def written(kernel: FuncOp) -> set[int]:
+    return {
+        kernel.block.args.index(op.dest)
+        for op in kernel.block.ops
+        if isinstance(op, bufferization.MaterializeInDestinationOp)
+    }
+
+
+def lifetime(value: SSAValue, ops: list[Operation]) -> tuple[int, int]:
+    uses = [ops.index(use.operation) for use in value.uses]
+    return min(uses), max(uses)
+
+
+def memory_of(value: SSAValue) -> SSAValue:
+    return value.owner.source if isinstance(value.owner, memref.ViewOp) else value
+
+
+@given(graph=graphs(longest=16))
+@seeded
+def test_plan(graph: Graph) -> None:
+    module = traced(graph.evaluate, graph.arrays(), donated=[0])
+    lower(module, TARGETS[0], "fused")
+    BufferizeKernelsPass().apply(Context(), module)
+    PlanMemoryPass().apply(Context(), module)
+    module.verify()
+    ops = host(module)
+    kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, FuncOp)}
+    tenants: dict[SSAValue, list[SSAValue]] = defaultdict(list)
+    for op in ops:
+        if isinstance(op, memref.ViewOp):
+            tenants[op.source].append(op.results[0])
+            assert byte_size(op.results[0].type) <= op.source.type.get_shape()[0]
+    for views in tenants.values():
+        assert max(byte_size(v.type) for v in views) == views[0].owner.source.type.get_shape()[0]
+        for one, other in combinations(views, 2):
+            (first, last), (start, end) = lifetime(one, ops), lifetime(other, ops)
+            assert last < start or end < first, "two live temporaries share a buffer"
+    for op in ops:
+        if isinstance(op, LaunchOp):
+            writes = written(kernels[op.callee.root_reference.data])
+            places = [memory_of(argument) for argument in op.arguments]
+            for index in writes:
+                assert places.count(places[index]) == 1, "written and bound again"
+
+
+def bound(program: Program) -> list[tuple[set[int], set[int]]]:
+    """What each command reads and writes."""
+    found: list[tuple[set[int], set[int]]] = []
+    for command in program.commands:
+        if isinstance(command, Copy):
+            found.append(({command.source}, {command.destination}))
+            continue
+        assert isinstance(command, Dispatch)
+        accesses = program.kernels[command.kernel].accesses
+        pairs = list(zip(command.buffers, accesses, strict=True))
+        found.append(
+            ({b for b, a in pairs if a != "read_write"}, {b for b, a in pairs if a == "read_write"})
+        )
+    return found
+
+
+@given(graph=graphs(longest=16))
+@seeded
+def test_program(graph: Graph) -> None:
+    """Merging launches leaves no binding of what another binding of the dispatch writes, and no
+    temporary is read before something was written to it."""
+    program = program_of(traced(graph.evaluate, graph.arrays(), donated=[0]), "software")
+    ready = {i for i, b in enumerate(program.buffers) if b.kind not in ("temporary", "output")}
+    for reads, writes in bound(program):
+        assert not reads & writes
+        assert reads <= ready
+        ready |= writes
+    for output in program.outputs:
+        assert output.buffer in ready
+    memory = program.memory
+    assert memory.peak == sum(buffer.bytes for buffer in program.buffers)
+
+
+@pytest.mark.parametrize("layers", [2, 6, 12])
+def test_memory_does_not_grow_with_depth(layers: int) -> None:
+    """A chain of products needs two temporaries, however long it is."""
+
+    def function(x: sw.Array, w: sw.Array) -> sw.Array:
+        for _ in range(layers):
+            x = x @ w
+        return x
+
+    program = program_of(traced(function, [np.zeros((8, 8), np.float32)] * 2), "software")
+    temporaries = [b.bytes for b in program.buffers if b.kind == "temporary"]
+    assert temporaries == [256] * min(layers - 1, 2)
+    assert program.memory.peak == 256 * (3 + len(temporaries))
