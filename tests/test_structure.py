@@ -21,7 +21,7 @@ TOP_LEVEL = {
     *LAYERS, "stepwell", "tests", "examples", "docs", "benchmarks",
     "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile",
 }  # fmt: skip
-GENERATED = {"build", "dist", "node_modules", "__pycache__", "Output"}
+GENERATED = {"build", "dist", "node_modules", "__pycache__", "Output", "digits_loss.png"}
 MAX_FILE, MAX_PASS = 800, 300
 
 SOURCES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
