@@ -102,8 +102,8 @@ class Pipeline:
 class Device:
     """An open WebGPU device. Safe to use from several threads: `lock` guards every call.
 
-    `limits="default"` asks for WebGPU's default limits and no optional shader feature, so that
-    what runs here runs in every browser. Raises: DeviceError if the adapter refuses.
+    `limits="default"` asks for WebGPU's default limits, which every browser grants; optional
+    shader features are there as the adapter has them. Raises: DeviceError if the adapter refuses.
     """
 
     def __init__(self, adapter: Any, limits: Limits = "adapter") -> None:
@@ -112,7 +112,7 @@ class Device:
         features = frozenset(
             name
             for name, native_name in _NATIVE_FEATURES.items()
-            if native_name in has and limits == "adapter"
+            if native_name in has
         )
         wanted = [_NATIVE_FEATURES[name] for name in sorted(features)]
         wanted += [_TIMESTAMPS] if _TIMESTAMPS in has else []

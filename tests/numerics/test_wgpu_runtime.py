@@ -487,16 +487,21 @@ def test_default_limits(device: Device) -> None:
     small = open_device(limits="default")
     assert isinstance(small, Device)
     assert small.description.limits == DEFAULT_LIMITS
-    assert small.description.features == frozenset()
+    assert small.description.features == device.description.features
     x = np.arange(64, dtype=np.float32)
     np.testing.assert_array_equal(Executor(unary(64, "v * v"), small)(x)[0].numpy(), x * x)
     needs_nine: tuple[Access, ...] = ("read",) * 9
     kernel = replace(unary(64, "v").kernels["unary"], accesses=needs_nine)
     with pytest.raises(DeviceError, match=r"allows 8 \(max-storage-buffers"):
         small.pipelines([kernel])
+
+
+def test_a_missing_feature_is_named() -> None:
+    bare = Device(adapters()[0].handle)
+    bare.description = replace(bare.description, features=frozenset())
     f16 = unary(64, "v", "f16", enable="enable f16;")
     with pytest.raises(DeviceError, match="needs 'shader-f16'"):
-        Executor(f16, small)
+        Executor(f16, bare)
 
 
 def test_description(device: Device) -> None:
