@@ -24,4 +24,10 @@ python -c 'import sys; from stepwell.backends.device import adapters; sys.exit(n
 
 ruff check .
 pyright
-exec python -m pytest -n 2 "$@"
+python -m pytest -n 2 "$@"
+# What runs on the device, once more within the limits that every browser grants.
+STEPWELL_LIMITS=default
+export STEPWELL_LIMITS
+exec python -m pytest -n 2 tests/numerics/test_schedules.py \
+  tests/numerics/test_frontend_device.py tests/numerics/test_operations.py \
+  -k "device or schedules or (wgpu and results)" "$@"
