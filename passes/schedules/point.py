@@ -117,7 +117,8 @@ class PointEmitter:
         assert structured.kind_of(op) in (structured.Kind.MAP, structured.Kind.VIEW), (
             f"the result of {op.name} is read where no schedule computed it"
         )
-        return self.terms(op, place)[op.body.block.last_op.operands[0]]  # pyright: ignore[reportOptionalMemberAccess]
+        (result,) = structured.terminator(op).operands
+        return self.terms(op, place)[result]
 
     def terms(self, op: GenericOp, loops: Sequence[Index]) -> dict[SSAValue, SSAValue]:
         """Every value of the body of `op` at `loops`, but for what needs the accumulator."""
