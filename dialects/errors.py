@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 from xdsl.dialects.builtin import FileLineColLoc, LocationAttr, NameLoc
 
 
@@ -19,6 +22,13 @@ class DTypeError(StepwellError, TypeError):
 
 class UnsupportedError(StepwellError):
     """Something valid that no schedule, device or format here can do."""
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> StepwellError:
+    """The error for a name that is none of the known ones, with the nearest of them."""
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return StepwellError(f"unknown {kind} '{name}' (there are {', '.join(known)}){hint}")
 
 
 def where(location: LocationAttr) -> str:

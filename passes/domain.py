@@ -8,14 +8,16 @@ domain, so fusion asks it what may be fused, and a schedule replays it to know w
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from math import prod
 from typing import TypeAlias
 
-from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr
 
+from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.passes import structured
 from stepwell.passes.index import (
     Index,
@@ -60,6 +62,27 @@ class Domain:
     outputs: dict[SSAValue, Place] = field(default_factory=dict[SSAValue, Place])
     """The values that the kernel stores, and where in the domain each element is computed."""
     folds: list[Fold] = field(default_factory=list[Fold])
+
+    @staticmethod
+    def of(ops: Iterable[Operation], stored: Container[SSAValue]) -> Domain:
+        """The domain of a kernel's body that stores the values in `stored`.
+
+        Raises: UnsupportedError for an operation that cannot share it.
+        """
+        domain = Domain()
+        for op in reversed([op for op in ops if isinstance(op, FillOp | GenericOp)]):
+            (result,) = op.results
+            read = result in domain.places or result in stored
+            if read and not domain.add(op, stored=result in stored):
+                raise UnsupportedError(
+                    f"{where(op.location)}{op.name} does not share the domain of its kernel"
+                )
+        return domain
+
+    def spans_rows(self, place: Place) -> bool:
+        """Whether a place differs along a row: along the reduced variables."""
+        reduced = {atom for variable in self.reduced for atom in variable.terms}
+        return any(component.variables() & reduced for component in place)
 
     def inputs(self) -> list[SSAValue]:
         """Values read that no member computes."""

@@ -95,12 +95,12 @@ class Grouping:
         if kind is Kind.VIEW or isinstance(op, FillOp):
             return True
         domain = group.domain
-        if domain.kind is Kind.CONTRACTION and (again or self._is_costly(op)):
-            # A contraction reads its operands many times over.
-            reduced = {atom for v in domain.reduced for atom in v.terms}
-            for place in domain.places[op.results[0]]:
-                if any(component.variables() & reduced for component in place):
-                    return False
+        # A contraction reads its operands many times over.
+        many = domain.kind is Kind.CONTRACTION and any(
+            domain.spans_rows(place) for place in domain.places[op.results[0]]
+        )
+        if many and (again or self._is_costly(op)):
+            return False
         return self._buffers(op, group, stored=False) <= self.max_buffers
 
     def _may_join(

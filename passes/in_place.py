@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
-from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import SSAValue
 
 from stepwell.dialects.kernel import FuncOp, LaunchOp, ReturnOp
@@ -22,21 +21,12 @@ def overwritable(kernel: FuncOp) -> set[tuple[int, int]]:
     """
     returned = kernel.block.last_op
     assert isinstance(returned, ReturnOp)
-    domain = Domain()
-    for op in reversed(list(kernel.block.ops)):
-        if isinstance(op, GenericOp | FillOp):
-            result = op.results[0]
-            stored = result in returned.values
-            if stored or result in domain.places:
-                added = domain.add(op, stored=stored)
-                assert added, f"kernel @{kernel.sym_name.data} has no domain"
-    reduced = {atom for variable in domain.reduced for atom in variable.terms}
-    if domain.kind is Kind.REDUCTION:
-        whole = [
-            any(index.variables() & reduced for index in place) for place in domain.outputs.values()
-        ]
-        if len(set(whole)) > 1:
-            return set()
+    domain = Domain.of(kernel.block.ops, returned.values)
+    if (
+        domain.kind is Kind.REDUCTION
+        and len({*map(domain.spans_rows, domain.outputs.values())}) > 1
+    ):
+        return set()
     pairs: set[tuple[int, int]] = set()
     for argument in kernel.block.args:
         places = domain.places.get(argument, [])

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.transforms.canonicalize import CanonicalizePass
 from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 
-from stepwell.dialects.errors import StepwellError, where
+from stepwell.dialects.errors import StepwellError, unknown, where
 from stepwell.passes.bufferize_kernels import BufferizeKernelsPass
 from stepwell.passes.collector import collector_frozen
 from stepwell.passes.convert_array_to_linalg import ConvertArrayToLinalgPass
@@ -124,10 +122,7 @@ def stage_named(name: str) -> Stage:
     for stage in STAGES:
         if stage.name == name:
             return stage
-    names = [stage.name for stage in STAGES]
-    close = difflib.get_close_matches(name, names, 1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
-    raise StepwellError(f"unknown stage '{name}' (there are {', '.join(names)}){hint}")
+    raise unknown("stage", name, [stage.name for stage in STAGES])
 
 
 def stages_until(name: str) -> tuple[Stage, ...]:
@@ -184,8 +179,3 @@ def lower(
             check_legal(module, stage)
         verify(module)
     return module
-
-
-def kernels_of(module: ModuleOp) -> Iterator[Operation]:
-    """The kernels (or shaders) of a module at any stage that has them."""
-    return (op for op in module.body.block.ops if op.name in ("kernel.func", "wgsl.shader"))

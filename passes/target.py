@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
-from stepwell.dialects.errors import StepwellError
+from stepwell.dialects.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,4 @@ def target_named(name: str) -> Target:
     for target in TARGETS:
         if target.name == name:
             return target
-    names = [target.name for target in TARGETS]
-    close = difflib.get_close_matches(name, names, 1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
-    raise StepwellError(f"unknown target '{name}' (there are {', '.join(names)}){hint}")
+    raise unknown("target", name, [target.name for target in TARGETS])

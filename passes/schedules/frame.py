@@ -14,10 +14,9 @@ from xdsl.dialects.builtin import (
     NoneAttr,
     i32,
 )
-from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
-from stepwell.dialects.errors import UnsupportedError, where
+from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.kernel import FuncOp, ReturnOp, WorkgroupMemoryAttr
 from stepwell.passes.domain import Domain, Place
 from stepwell.passes.index import ZERO, Index, Var, var
@@ -47,28 +46,17 @@ class Frame:
         self.block = Block(arg_types=[_flat(arg.type) for arg in kernel.block.args])
         for new, old in zip(self.block.args, kernel.block.args, strict=True):
             new.name_hint = old.name_hint
-        self.domain = Domain()
         buffers: dict[SSAValue, SSAValue] = {}
         destinations: dict[SSAValue, list[SSAValue]] = {}
-        body: list[FillOp | GenericOp] = []
         for op in kernel.block.ops:
             match op:
                 case bufferization.ToTensorOp():
                     buffers[op.tensor] = self._argument(op.memref)
                 case bufferization.MaterializeInDestinationOp():
                     destinations.setdefault(op.source, []).append(self._argument(op.dest))
-                case FillOp() | GenericOp():
-                    body.append(op)
                 case _:
                     pass
-        for op in reversed(body):
-            (result,) = op.results
-            read = result in self.domain.places or result in destinations
-            if read and not self.domain.add(op, stored=result in destinations):
-                raise UnsupportedError(
-                    f"{where(op.location)}kernel @{kernel.sym_name.data}: "
-                    f"{op.name} does not share the kernel's domain"
-                )
+        self.domain = Domain.of(kernel.block.ops, destinations)
         self.outputs = [
             Output(tensor, place, memref)
             for tensor, place in self.domain.outputs.items()

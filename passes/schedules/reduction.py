@@ -134,17 +134,16 @@ class _Reduction:
         local = frame.thread(total)
         # Neighbouring threads take neighbouring memory.
         if plan.row_width > 1 or not _is_contiguous(frame.domain, frame.domain.reduced):
-            row, self.part = local % plan.rows, local // plan.rows
+            self.slot, self.part = local % plan.rows, local // plan.rows
         else:
-            row, self.part = local // plan.threads, local % plan.threads
-        self.slot = row
-        number = group * plan.rows + row
+            self.slot, self.part = local // plan.threads, local % plan.threads
+        number = group * plan.rows + self.slot
         inside = frame.below(number, self.rows)
-        self.row = frame.guarded(number, self.rows)
+        row = frame.guarded(number, self.rows)
         row_lane = self.lane if plan.row_width > 1 else ZERO
         self.row_mapped = assign(
             frame.domain.parallel,
-            delinearize(self.row * plan.row_width + row_lane, self.row_sizes),
+            delinearize(row * plan.row_width + row_lane, self.row_sizes),
         )
         with self.points.over(self.vector):
             if plan.threads == 1:
@@ -165,13 +164,9 @@ class _Reduction:
             for fold, value in zip(level, partial, strict=True):
                 value = self._across_threads(fold, self._across_lanes(fold, value))
                 self.points.register(fold.op.results[0], placed(fold.place, self.row_mapped), value)
-        reduced = {atom for variable in self.frame.domain.reduced for atom in variable.terms}
-
-        def spans_row(output: Output) -> bool:
-            return any(index.variables() & reduced for index in output.place)
-
-        whole = [output for output in self.frame.outputs if spans_row(output)]
-        per_row = [output for output in self.frame.outputs if not spans_row(output)]
+        spans_rows = self.frame.domain.spans_rows
+        whole = [output for output in self.frame.outputs if spans_rows(output.place)]
+        per_row = [output for output in self.frame.outputs if not spans_rows(output.place)]
         if whole:
             self.frame.when(inside, lambda: self._write(whole))
         if per_row:
