@@ -176,6 +176,7 @@ def kernel(shader: ShaderOp) -> Kernel:
         flops=_number(shader, FLOPS),
         bytes=_number(shader, BYTES),
         features=tuple(_FEATURES[name] for name in _ENABLE.findall(text)),
+        subgroup_size=_number(shader, "subgroup_size") or None,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import FileLineColLoc, LocationAttr, NameLoc
+if TYPE_CHECKING:
+    from xdsl.dialects.builtin import LocationAttr
 
 
 class StepwellError(Exception):
@@ -33,6 +35,9 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> StepwellError:
 
 def where(location: LocationAttr) -> str:
     """`file:line: ` of a location, or nothing when it is unknown."""
+    # Programs that only run what was compiled load these errors without xDSL.
+    from xdsl.dialects.builtin import FileLineColLoc, NameLoc
+
     match location:
         case FileLineColLoc():
             return f"{location.filename.data}:{location.line.data}: "

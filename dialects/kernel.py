@@ -67,6 +67,9 @@ from xdsl.utils.exceptions import VerifyException
 SCALAR = "kernel.scalar"
 """Argument attribute: the value is host scalar number `slot` of the program."""
 
+_SCHEDULE = ("workgroup_size", "grid", "subgroup_size")
+"""Properties of a kernel that its schedule sets; they print as attributes."""
+
 
 @irdl_op_definition
 class FuncOp(IRDLOperation):
@@ -81,6 +84,8 @@ class FuncOp(IRDLOperation):
     sym_visibility = opt_prop_def(StringAttr)
     workgroup_size = opt_prop_def(DenseArrayBase.constr(i32))
     grid = opt_prop_def(DenseArrayBase.constr(i32))
+    subgroup_size = opt_prop_def(IntegerAttr)
+    """The one subgroup size that the kernel is right with; None: any."""
     body = region_def("single_block")
 
     traits = traits_def(IsolatedFromAbove(), SymbolOpInterface())
@@ -116,16 +121,14 @@ class FuncOp(IRDLOperation):
         if res_attrs is not None:
             function.res_attrs = res_attrs
         for key, value in (extra.data if extra else {}).items():
-            if key in ("workgroup_size", "grid"):
+            if key in _SCHEDULE:
                 function.properties[key] = value
             else:
                 function.attributes[key] = value
         return function
 
     def print(self, printer: Printer) -> None:
-        schedule = {
-            key: value for key in ("workgroup_size", "grid") if (value := self.properties.get(key))
-        }
+        schedule = {key: value for key in _SCHEDULE if (value := self.properties.get(key))}
         print_func_op_like(
             printer,
             self.sym_name,
@@ -167,6 +170,8 @@ class FuncOp(IRDLOperation):
                 values = triple.get_values()
                 if len(values) != 3 or min(values) < 1:
                     raise VerifyException(f"kernel.func: {key} is three positive integers")
+        if self.subgroup_size is not None and self.subgroup_size.value.data < 1:
+            raise VerifyException("kernel.func: subgroup_size is a positive integer")
 
 
 @irdl_op_definition

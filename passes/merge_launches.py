@@ -127,6 +127,8 @@ class _Merging:
         a, b = self._kernel(first), self._kernel(second)
         if _triple(a.workgroup_size) != _triple(b.workgroup_size) or not self._is_small(first):
             return False
+        if a.subgroup_size != b.subgroup_size:
+            return False
         storage = {
             argument
             for kernel, launch in ((a, first), (b, second))
@@ -268,6 +270,7 @@ def _joined(name: str, a: FuncOp, b: FuncOp, positions: Sequence[int]) -> FuncOp
     if any(SCALAR in attr.data for attr in attrs):
         merged.arg_attrs = ArrayAttr(attrs)
     merged.workgroup_size = a.workgroup_size
+    merged.subgroup_size = a.subgroup_size
     merged.grid = DenseArrayBase.from_list(i32, [total, 1, 1])
     merged.attributes = added(a.attributes, b.attributes)
     return merged

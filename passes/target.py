@@ -1,10 +1,15 @@
-"""What the compiler knows of a device: limits and features that schedules depend on."""
+"""What the compiler knows of a device: limits and features that schedules depend on.
+
+A target's name is its class followed by what else kernels may count on, as in
+"desktop-subgroup32-workgroup32": subgroups of 32 lanes, 32 KiB of workgroup memory.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
-from stepwell.dialects.errors import unknown
+from stepwell.dialects.errors import StepwellError, unknown
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,42 @@ TARGETS = (
 """Every target by name; the first is the default of the tools."""
 
 
+SUBGROUP_SIZES = (4, 8, 16, 32, 64, 128)
+"""The subgroup sizes that WebGPU knows."""
+
+_FEATURE = re.compile(r"-(subgroup|workgroup)(\d+)")
+
+
 def target_named(name: str) -> Target:
-    """The target called `name`; raises `StepwellError` with a suggestion."""
+    """The target called `name`, with its features; raises `StepwellError` with a suggestion."""
+    base = _FEATURE.sub("", name)
     for target in TARGETS:
-        if target.name == name:
-            return target
+        if target.name == base:
+            return _with_features(target, name)
     raise unknown("target", name, [target.name for target in TARGETS])
+
+
+def _with_features(target: Target, name: str) -> Target:
+    """`target` with the features in `name`. Raises: StepwellError for one that no device has."""
+    target = replace(target, name=name)
+    for feature, value in _FEATURE.findall(name):
+        number = int(value)
+        if feature == "subgroup":
+            if number not in SUBGROUP_SIZES:
+                sizes = ", ".join(map(str, SUBGROUP_SIZES))
+                raise StepwellError(f"target '{name}': a subgroup has {sizes} lanes, not {number}")
+            target = replace(target, subgroup_size=number)
+        else:
+            target = replace(target, max_workgroup_bytes=number << 10)
+    return target
+
+
+def with_features(base: str, subgroup_size: int | None, workgroup_bytes: int) -> str:
+    """The name of the target `base` on a device with that measured subgroup size and that much
+    workgroup memory."""
+    name = base
+    if subgroup_size in SUBGROUP_SIZES:
+        name += f"-subgroup{subgroup_size}"
+    if workgroup_bytes > target_named(base).max_workgroup_bytes:
+        name += f"-workgroup{workgroup_bytes >> 10}"
+    return name

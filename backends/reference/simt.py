@@ -187,12 +187,17 @@ _LOADS = (memref.LoadOp, vector.LoadOp, memref.AtomicRMWOp)
 def compile_kernel(
     function: kernel.FuncOp, makers: Mapping[type[Operation], StepMaker], subgroup_size: int
 ) -> Kernel:
-    """The kernel, ready to be launched again and again."""
+    """The kernel, ready to be launched again and again.
+
+    Subgroups have `subgroup_size` lanes unless the kernel itself counts on another number.
+    """
     assert function.grid is not None
     if function.workgroup_size is None:
         raise failure(function, "a kernel with a grid needs a workgroup_size")
     x, y, z = function.workgroup_size.get_values()
     gx, gy, gz = function.grid.get_values()
+    if function.subgroup_size is not None:
+        subgroup_size = function.subgroup_size.value.data
     compiler = Compiler(makers, (x, y, z), (gx, gy, gz), subgroup_size)
     code = compiler.block(function.block)
     written: set[int] = set()

@@ -31,6 +31,7 @@ from stepwell.backends.wgpu.array import (
 )
 from stepwell.backends.wgpu.memory import Memory, MemoryPool
 from stepwell.backends.wgpu.native import wgpu
+from stepwell.passes.target import with_features
 
 Limits = Literal["adapter", "default"]
 
@@ -71,7 +72,7 @@ class DeviceDescription:
 
     `features` are those of `program.FEATURES` that it has; `subgroup_size` was measured on it;
     `memory_bytes` is None where only the driver knows; `target_name` is the compiler's target for
-    it: "software" where a CPU does the work, else "desktop".
+    it: "software" where a CPU does the work, else "desktop", with what the device has beyond that.
     """
 
     name: str
@@ -394,7 +395,11 @@ def _describe(
         subgroup_size=subgroup_size,
         limits=granted,
         memory_bytes=_host_memory() if is_software else None,
-        target_name="software" if is_software else "desktop",
+        target_name=with_features(
+            "software" if is_software else "desktop",
+            subgroup_size,
+            granted["max-compute-workgroup-storage-size"],
+        ),
     )
 
 

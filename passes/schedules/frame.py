@@ -10,6 +10,7 @@ from xdsl.dialects import arith, bufferization, gpu, memref, scf
 from xdsl.dialects.builtin import (
     DenseArrayBase,
     FunctionType,
+    IntegerAttr,
     MemRefType,
     NoneAttr,
     i32,
@@ -63,6 +64,8 @@ class Frame:
             for memref in destinations[tensor]
         ]
         self.points = PointEmitter(self.block, buffers, None)
+        self.counts_on_subgroups = False
+        """Whether the kernel is right only with subgroups of the target's size."""
 
     def _argument(self, value: SSAValue) -> SSAValue:
         return self.block.args[self.kernel.block.args.index(value)]
@@ -91,6 +94,13 @@ class Frame:
         if extent == 1:
             return ZERO
         return var(extent, self.points.emit(op(gpu.DimensionAttr(gpu.DimensionEnum(dimension)))))
+
+    def lane(self) -> Index:
+        """The id of the thread in its subgroup; the kernel then counts on the subgroup size."""
+        size = self.target.subgroup_size
+        assert size is not None, f"target {self.target.name} has no subgroups to count on"
+        self.counts_on_subgroups = True
+        return var(size, self.points.emit(gpu.LaneIdOp()))
 
     def loop(
         self,
@@ -207,6 +217,9 @@ class Frame:
         tiled.arg_attrs = self.kernel.arg_attrs
         tiled.workgroup_size = DenseArrayBase.from_list(i32, [threads, 1, 1])
         tiled.grid = DenseArrayBase.from_list(i32, list(grid))
+        if self.counts_on_subgroups:
+            assert self.target.subgroup_size is not None
+            tiled.subgroup_size = IntegerAttr(self.target.subgroup_size, i32)
         return tiled
 
 

@@ -67,6 +67,8 @@ class KernelConversion:
         shader = ShaderOp(function.sym_name.data, Region(self.declarations))
         shader.attributes.update(function.attributes)
         shader.attributes["grid"] = function.grid
+        if function.subgroup_size is not None:
+            shader.attributes["subgroup_size"] = function.subgroup_size
         shader.attributes["bindings"] = DenseArrayBase.from_list(i32, bindings)
         shader.location = entry.location = function.location
         return shader

@@ -42,6 +42,7 @@ from stepwell.backends.wgpu.array import DeviceArray
 from stepwell.backends.wgpu.device import DEFAULT_LIMITS, Device
 from stepwell.backends.wgpu.executor import Executor
 from stepwell.backends.wgpu.memory import size_class
+from stepwell.passes.target import target_named
 
 SCALE = """
 struct Scalars { a: f32, b: i32, c: u32, d: u32 }
@@ -507,7 +508,10 @@ def test_a_missing_feature_is_named() -> None:
 def test_description(device: Device) -> None:
     about = device.description
     assert about.name and about.backend
-    assert about.target_name == ("software" if about.is_software else "desktop")
+    target = target_named(about.target_name)
+    assert about.target_name.startswith("software" if about.is_software else "desktop")
+    assert target.subgroup_size == about.subgroup_size
+    assert target.max_workgroup_bytes <= about.limits["max-compute-workgroup-storage-size"]
     if "subgroups" in about.features:
         assert about.subgroup_size in (4, 8, 16, 32, 64, 128)
     else:

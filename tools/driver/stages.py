@@ -9,7 +9,8 @@ from typing import Protocol, TypeVar
 
 from xdsl.dialects.builtin import ModuleOp
 
-from stepwell.passes.target import TARGETS, Target
+from stepwell.dialects.errors import StepwellError
+from stepwell.passes.target import TARGETS, Target, target_named
 from stepwell.tools.driver.diagnostics import UsageError
 from stepwell.tools.driver.pipelines import PassNode, StageNode
 from stepwell.tools.driver.suggest import did_you_mean
@@ -44,7 +45,10 @@ class Lowering:
         """From names on a command line. Raises: UsageError."""
         from stepwell.passes.pipeline import STAGES
 
-        device = TARGETS[0] if target is None else _named("target", target, TARGETS)
+        try:
+            device = TARGETS[0] if target is None else target_named(target)
+        except StepwellError as error:
+            raise UsageError(str(error)) from error
         return Lowering(_named("stage", to, STAGES).name, device)
 
     def nodes(self, module: ModuleOp) -> tuple[StageNode, ...]:

@@ -31,11 +31,11 @@
 
 // STAGE: wgpu-opt: error: unknown stage 'lnalg'; did you mean 'linalg'?
 
-// TARGET: wgpu-opt: error: unknown target 'desktob'; did you mean 'desktop'?
+// TARGET: wgpu-opt: error: unknown target 'desktob' (there are software, desktop); did you mean 'desktop'?
 
 // ALONE: wgpu-opt: error: --target says what --to lowers for: it needs --to
 
-// CHOICES: wgpu-opt: error: unknown target 'x'; there are software, desktop
+// CHOICES: wgpu-opt: error: unknown target 'x' (there are software, desktop)
 
 func.func @main(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
   %0 = array.exp %x : (tensor<4x8xf32>) -> tensor<4x8xf32>
