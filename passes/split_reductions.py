@@ -15,14 +15,16 @@ After: 1024 partial sums, then their sum.
         ins(%p) outs(%zero) { addf }
 
 A reduction whose result is spread over its rows again stays whole: it shares a kernel with what
-reads it. Partial sums also keep the rounding error of long sums small.
+reads it. So does one whose rows occupy the device already. Chunks of a reduction across rows (a
+column sum) are its outermost loops, so that neighbouring results stay neighbours in memory.
+Partial sums also keep the rounding error of long sums small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import isqrt, prod
 
 from xdsl.context import Context
 from xdsl.dialects import func
@@ -34,12 +36,15 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
-from stepwell.passes.linalg_forms import Body, identity, reduction_form, view_form
+from stepwell.passes.domain import Domain
+from stepwell.passes.linalg_forms import Body, identity, projection, reduction_form, view_form
 from stepwell.passes.structured import Kind
 from stepwell.passes.target import Target, target_named
 
 SHORTEST = 64
 """Elements of a partial result at least."""
+WIDTH = 4
+"""Elements that a thread reads at once."""
 
 
 @dataclass(frozen=True)
@@ -65,30 +70,54 @@ def _split(op: GenericOp, target: Target) -> None:
     sizes, flags = structured.loop_sizes(op), structured.reduction_flags(op)
     rows = structured.size_of(result)
     length = prod(size for size, reduced in zip(sizes, flags, strict=True) if reduced)
-    parts = min(length // SHORTEST, target.split_threads // max(rows, 1))
-    if rows * length < target.split_elements or parts < 2 or _is_spread(result):
+    columns = _across_rows(op, flags)
+    occupied = rows * (1 if columns else min(target.row_threads, length // WIDTH))
+    # The final reduction is no longer than a chunk of it.
+    parts = min(length // SHORTEST, target.split_threads // max(rows, 1), isqrt(length))
+    if rows * length < target.split_elements or parts < 2 or occupied >= target.split_threads:
+        return
+    if length <= Domain.max_row and _is_spread(result):
         return
     chunks = _chunks(sizes, flags, parts)
     if not any(chunks) or any(isinstance(inner, IndexOp) for inner in op.body.block.ops):
         return
     assert op.parent is not None
     emit = Emitter(op.parent, before=op, location=op.location)
-    partial = _partial(emit, op, sizes, flags, chunks)
-    total = _total(emit, op, partial)
+    parallel = [loop for loop, reduced in enumerate(flags) if not reduced]
+    cut = [loop for loop, count in enumerate(chunks) if count]
+    outer = [*cut, *parallel] if columns else [*parallel, *cut]
+    partial = _partial(emit, op, sizes, flags, chunks, outer)
+    total = _total(emit, op, partial, [outer.index(loop) for loop in (*parallel, *cut)])
     result.replace_all_uses_with(total)
     op.detach()
     op.erase()
 
 
+def _across_rows(op: GenericOp, flags: Sequence[bool]) -> bool:
+    """Whether neighbours in memory, in the largest operand, belong to different results."""
+    operands = zip(op.inputs, structured.input_maps(op), strict=True)
+    _, map = max(operands, key=lambda operand: structured.size_of(operand[0]))
+    last = next((expr for expr in reversed(map.results) if expr.used_dims()), None)
+    return last is not None and not any(flags[loop] for loop in last.used_dims())
+
+
 def _is_spread(result: SSAValue) -> bool:
-    """Whether something larger reads the result element by element."""
+    """Whether something larger reads the result, or maps of it, element by element."""
     size = structured.size_of(result)
-    return any(
-        isinstance(use.operation, GenericOp)
-        and structured.kind_of(use.operation) is Kind.VIEW
-        and structured.size_of(use.operation.results[0]) > size
-        for use in result.uses
-    )
+    seen: set[SSAValue] = set()
+    pending = [result]
+    while pending:
+        value = pending.pop()
+        for use in value.uses:
+            user = use.operation
+            if not isinstance(user, GenericOp) or user.results[0] in seen:
+                continue
+            if structured.kind_of(user) in (Kind.VIEW, Kind.MAP):
+                if structured.size_of(user.results[0]) > size:
+                    return True
+                seen.add(user.results[0])
+                pending.append(user.results[0])
+    return False
 
 
 def _chunks(sizes: Sequence[int], flags: Sequence[bool], parts: int) -> list[int]:
@@ -106,21 +135,24 @@ def _chunks(sizes: Sequence[int], flags: Sequence[bool], parts: int) -> list[int
 
 
 def _partial(
-    emit: Emitter, op: GenericOp, sizes: list[int], flags: list[bool], chunks: list[int]
+    emit: Emitter,
+    op: GenericOp,
+    sizes: list[int],
+    flags: list[bool],
+    chunks: list[int],
+    outer: list[int],
 ) -> SSAValue:
-    """The reduction of each chunk; the loops are the old parallel ones, chunks, what remains."""
-    parallel = [loop for loop, reduced in enumerate(flags) if not reduced]
-    cut = [loop for loop, count in enumerate(chunks) if count]
+    """The reduction of each chunk; the loops are `outer` (old parallel ones, chunks), the rest."""
     inner = [loop for loop, reduced in enumerate(flags) if reduced and chunks[loop] != sizes[loop]]
-    rank = len(parallel) + len(cut) + len(inner)
+    rank = len(outer) + len(inner)
     dims: list[AffineExpr] = [AffineExpr.constant(0)] * len(sizes)
-    for position, loop in enumerate(parallel):
+    for position, loop in enumerate(outer):
         dims[loop] = AffineExpr.dimension(position)
-    for position, loop in enumerate(cut, len(parallel)):
-        dims[loop] = AffineExpr.dimension(position) * (sizes[loop] // chunks[loop])
-    for position, loop in enumerate(inner, len(parallel) + len(cut)):
+        if flags[loop]:
+            dims[loop] = dims[loop] * (sizes[loop] // chunks[loop])
+    for position, loop in enumerate(inner, len(outer)):
         dims[loop] = dims[loop] + AffineExpr.dimension(position)
-    shape = [*structured.shape_of(op.results[0]), *(chunks[loop] for loop in cut)]
+    shape = [chunks[loop] if flags[loop] else sizes[loop] for loop in outer]
     loops = [*shape, *(sizes[loop] // (chunks[loop] or 1) for loop in inner)]
     # Views over all loops: `linalg.generic` wants maps whose loops are plain dimensions somewhere.
     chunked = [
@@ -138,8 +170,11 @@ def _partial(
     return reduction_form(emit, chunked, maps, len(inner), start, type_, _cloned(op))
 
 
-def _total(emit: Emitter, op: GenericOp, partial: SSAValue) -> SSAValue:
-    """The reduction of the partial results, by the same combiner."""
+def _total(emit: Emitter, op: GenericOp, partial: SSAValue, order: Sequence[int]) -> SSAValue:
+    """The reduction of the partial results, by the same combiner.
+
+    `order` is, for each loop (old parallel ones, then chunks), its dimension of the partial result.
+    """
     type_ = op.results[0].type
     assert isinstance(type_, TensorType)
     rank = len(structured.shape_of(partial))
@@ -151,7 +186,8 @@ def _total(emit: Emitter, op: GenericOp, partial: SSAValue) -> SSAValue:
 
     start = structured.identity(op).value.data
     reduced = rank - type_.get_num_dims()
-    return reduction_form(emit, [partial], [identity(rank)], reduced, start, type_, body)
+    loops = [order.index(dimension) for dimension in range(rank)]
+    return reduction_form(emit, [partial], [projection(rank, loops)], reduced, start, type_, body)
 
 
 def _copy(op: Operation, operands: Sequence[SSAValue]) -> Operation:

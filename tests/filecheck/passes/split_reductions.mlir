@@ -9,7 +9,7 @@
 // CHECK:         linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> ()>], iterator_types = ["reduction"]} ins(%[[P]] : tensor<64xf32>)
 // CHECK:           arith.addf
 // DESKTOP-LABEL: func.func @total
-// DESKTOP:         tensor<4096x64xf32>
+// DESKTOP:         tensor<512x512xf32>
 func.func @total(%x: tensor<262144xf32>) -> tensor<f32> {
   %0 = array.sum %x axes [0] : (tensor<262144xf32>) -> tensor<f32>
   func.return %0 : tensor<f32>
@@ -72,5 +72,33 @@ func.func @short(%x: tensor<4096xf32>, %y: tensor<64x4096xf32>) -> (tensor<f32>,
 // CHECK-NOT:     tensor<2x32x
 func.func @softmax(%x: tensor<2x65536xf32>) -> tensor<2x65536xf32> {
   %0 = array.softmax %x axis 1 : (tensor<2x65536xf32>) -> tensor<2x65536xf32>
+  func.return %0 : tensor<2x65536xf32>
+}
+
+// Rows that give every thread work stay whole, at any length; few of them do not.
+// DESKTOP-LABEL: func.func @occupied
+// DESKTOP-NOT:     linalg.generic {{.*}}"parallel", "parallel"
+// DESKTOP:         ins(%x : tensor<2048x50304xf32>) outs(%{{.*}} : tensor<2048xf32>)
+func.func @occupied(%x: tensor<2048x50304xf32>) -> tensor<2048xf32> {
+  %0 = array.max %x axes [1] : (tensor<2048x50304xf32>) -> tensor<2048xf32>
+  func.return %0 : tensor<2048xf32>
+}
+
+// Of a column sum, the chunks are outermost: neighbouring columns stay neighbours.
+// DESKTOP-LABEL: func.func @columns
+// DESKTOP:         affine_map<(d0, d1, d2) -> (((d0 * 256) + d2), d1)>
+// DESKTOP-SAME:    outs(%{{.*}} : tensor<32x768x256xf32>)
+// DESKTOP:         affine_map<(d0, d1) -> (d1, d0)>, affine_map<(d0, d1) -> (d0)>
+// DESKTOP-SAME:    ins(%{{.*}} : tensor<32x768xf32>)
+func.func @columns(%x: tensor<8192x768xf32>) -> tensor<768xf32> {
+  %0 = array.sum %x axes [0] : (tensor<8192x768xf32>) -> tensor<768xf32>
+  func.return %0 : tensor<768xf32>
+}
+
+// What is spread through maps of it counts: log(sum(exp(x))) stays with what subtracts it.
+// CHECK-LABEL: func.func @logsumexp
+// CHECK-NOT:     tensor<2x32x
+func.func @logsumexp(%x: tensor<2x65536xf32>) -> tensor<2x65536xf32> {
+  %0 = array.log_softmax %x axis 1 : (tensor<2x65536xf32>) -> tensor<2x65536xf32>
   func.return %0 : tensor<2x65536xf32>
 }
