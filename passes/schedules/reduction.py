@@ -3,7 +3,9 @@
 A workgroup takes `rows` rows of the domain with `threads` threads a row. Each thread folds every
 `threads`-th element (or vector) of its row; the partial results of a row are then combined in a
 tree in workgroup memory. Softmax takes a pass for the maximum, one for the sum, one to write. A row
-that fits is unrolled, so that what a pass loaded the next one finds in registers.
+that fits is unrolled, so that what a pass loaded the next one finds in registers. Threads beyond
+the end of a row or after the last row read what others read, and neither fold nor store it: guards
+are around combinations and stores only, and what was loaded stays known.
 
 Vectors run along the reduced elements where those are contiguous in memory, else across rows: the
 same schedule serves row sums and column sums.
@@ -16,9 +18,9 @@ from dataclasses import dataclass
 from math import prod
 
 from xdsl.dialects import arith, memref, vector
-from xdsl.dialects.builtin import VectorType
+from xdsl.dialects.builtin import MemRefType, VectorType
 from xdsl.dialects.linalg.ops import GenericOp
-from xdsl.ir import Block, BlockArgument, Operation, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.kernel import FuncOp
@@ -40,6 +42,10 @@ from stepwell.passes.target import Target
 WIDTH = 4
 UNROLLED = 8
 """Steps of a row that are unrolled and kept in registers."""
+TOGETHER = 4
+"""Steps of a longer row that are unrolled in the body of a loop, to have loads in flight."""
+NARROWEST = 32
+"""Threads of a row at least, where rows are shared and long enough."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,13 @@ def plan_reduction(domain: Domain, target: Target) -> Plan:
     rows, length = prod(extents(domain.parallel)), prod(extents(domain.reduced))
     if _is_contiguous(domain, domain.reduced):
         width = WIDTH if length % WIDTH == 0 else 1
-        threads = _power_of_two(min(target.row_threads, length // width))
-        together = target.max_threads // 4
-        threads = max(threads, _power_of_two(min(together // rows, length // width)))
-        threads = _bounded(threads, length // width, target)
-        most = max(1, together // threads)
-        group = min(most, rows) if threads == 1 else _divisor(rows, most)
-        return Plan(group, threads, 1, width)
+        steps = length // width
+        wanted = max(steps // TOGETHER, NARROWEST, target.split_threads // rows)
+        threads = _power_of_two(min(target.row_threads, wanted, steps))
+        together = target.max_threads if target.row_threads > 1 else target.max_threads // 4
+        threads = max(threads, _power_of_two(min(target.max_threads // 4 // rows, steps)))
+        threads = _bounded(threads, steps, target)
+        return Plan(min(max(1, together // threads), rows), threads, 1, width)
     inner = extents(domain.parallel)[-1] if domain.parallel else 1
     row_width = WIDTH if inner % WIDTH == 0 and _is_contiguous(domain, domain.parallel) else 1
     columns = rows // row_width
@@ -89,11 +95,6 @@ def _bounded(threads: int, steps: int, target: Target) -> int:
 def _power_of_two(bound: int) -> int:
     """The largest power of two up to `bound`, at least one."""
     return 1 << max(bound, 1).bit_length() - 1
-
-
-def _divisor(value: int, bound: int) -> int:
-    """The largest power of two up to `bound` that divides `value`."""
-    return min(value & -value, _power_of_two(bound))
 
 
 def _is_contiguous(domain: Domain, variables: Sequence[Index]) -> bool:
@@ -125,6 +126,8 @@ class _Reduction:
         self.length = prod(self.sizes)
         self.vector, self.lane = lanes(plan.row_width * plan.width)
         self.shared: dict[object, SSAValue] = {}
+        self.last: Index = ZERO
+        """The step of a thread after those that every thread has, clamped to the row."""
         self.levels = _levels(domain)
 
     def run(self) -> FuncOp:
@@ -139,14 +142,19 @@ class _Reduction:
             self.slot, self.part = local // plan.threads, local % plan.threads
         number = group * plan.rows + self.slot
         inside = frame.below(number, self.rows)
-        row = frame.guarded(number, self.rows)
+        alone = plan.threads == 1
+        row = (frame.guarded if alone else frame.clamped)(number, self.rows)
+        steps = self.length // plan.width
+        full, rest = divmod(steps, plan.threads)
+        if rest:
+            self.last = frame.clamped(self.part + full * plan.threads, steps)
         row_lane = self.lane if plan.row_width > 1 else ZERO
         self.row_mapped = assign(
             frame.domain.parallel,
             delinearize(row * plan.row_width + row_lane, self.row_sizes),
         )
         with self.points.over(self.vector):
-            if plan.threads == 1:
+            if alone:
                 # No barrier follows: one guard around everything.
                 frame.when(inside, lambda: self._phases(None))
             else:
@@ -156,19 +164,17 @@ class _Reduction:
     def _phases(self, inside: SSAValue | None) -> tuple[()]:
         for level in self.levels:
             starts = [self._identity(fold) for fold in level]
-            partial = self.frame.when(
-                inside,
-                lambda level=level, starts=starts: self._fold(level, starts),
-                lambda s=starts: s,
-            )
-            for fold, value in zip(level, partial, strict=True):
-                value = self._across_threads(fold, self._across_lanes(fold, value))
+            partial = [
+                self._across_lanes(fold, value)
+                for fold, value in zip(level, self._fold(level, starts), strict=True)
+            ]
+            for fold, value in zip(level, self._across_threads(level, partial), strict=True):
                 self.points.register(fold.op.results[0], placed(fold.place, self.row_mapped), value)
         spans_rows = self.frame.domain.spans_rows
         whole = [output for output in self.frame.outputs if spans_rows(output.place)]
         per_row = [output for output in self.frame.outputs if not spans_rows(output.place)]
         if whole:
-            self.frame.when(inside, lambda: self._write(whole))
+            self._write(whole, inside)
         if per_row:
             first = self.frame.below(self.part, 1)
             self.frame.when(
@@ -176,55 +182,73 @@ class _Reduction:
             )
         return ()
 
+    def _at(self, step: Index) -> Mapped:
+        """Where the variables of the domain are in a step of the row."""
+        lane = self.lane if self.plan.width > 1 else ZERO
+        position = step * self.plan.width + lane
+        mapped = assign(self.frame.domain.reduced, delinearize(position, self.sizes))
+        return {**self.row_mapped, **mapped}
+
     def _over_row(
         self,
         carried: Sequence[SSAValue],
         body: Callable[[Mapped, Sequence[SSAValue]], Sequence[SSAValue]],
+        last: Callable[[Mapped, SSAValue, Sequence[SSAValue]], Sequence[SSAValue]],
     ) -> Sequence[SSAValue]:
-        """Runs `body` for each element of the row that is this thread's."""
+        """Runs `body` for each element of the row that is this thread's.
+
+        The last one, where only some threads have one, is left to `last`, with the condition.
+        """
         plan, frame = self.plan, self.frame
-        steps = self.length // plan.width
-        lane = self.lane if plan.width > 1 else ZERO
+        full, rest = divmod(self.length // plan.width, plan.threads)
 
-        def at(step: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            position = frame.guarded(step * plan.threads + self.part, steps) * plan.width + lane
-            mapped = assign(frame.domain.reduced, delinearize(position, self.sizes))
-            return body({**self.row_mapped, **mapped}, carried)
+        def steps(first: Index, count: int, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            for number in range(count):
+                step = (first + number) * plan.threads + self.part
+                carried = body(self._at(step), carried)
+            return carried
 
-        full, rest = divmod(steps, plan.threads)
         if full <= UNROLLED:
-            for step in range(full):
-                carried = at(Index({}, step), carried)
+            carried = steps(ZERO, full, carried)
         else:
-            carried = frame.loop(full, carried, at)
+            trips, more = divmod(full, TOGETHER)
+            carried = frame.loop(
+                trips, carried, lambda trip, c: steps(trip * TOGETHER, TOGETHER, c)
+            )
+            carried = steps(Index({}, trips * TOGETHER), more, carried)
         if rest:
-            before = carried
-            more = frame.below(self.part, rest)
-            carried = frame.when(more, lambda: at(Index({}, full), before), lambda: before)
+            has_one = frame.below(self.part, rest)
+            assert has_one is not None
+            carried = last(self._at(self.last), has_one, carried)
         return carried
 
     def _fold(self, level: Sequence[Fold], starts: Sequence[SSAValue]) -> Sequence[SSAValue]:
-        def body(mapped: Mapped, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
+        def terms(mapped: Mapped) -> list[SSAValue]:
+            return [self._term(fold, mapped) for fold in level]
+
+        def joined(new: Sequence[SSAValue], carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
             return [
-                self._combine(fold, mapped, accumulator)
-                for fold, accumulator in zip(level, carried, strict=True)
+                self._join(structured.combiner(fold.op), accumulator, value)
+                for fold, accumulator, value in zip(level, carried, new, strict=True)
             ]
 
-        return self._over_row(starts, body)
+        def last(
+            mapped: Mapped, has_one: SSAValue, carried: Sequence[SSAValue]
+        ) -> Sequence[SSAValue]:
+            new = terms(mapped)
+            return self.frame.when(has_one, lambda: joined(new, carried), lambda: carried)
 
-    def _combine(self, fold: Fold, mapped: Mapped, accumulator: SSAValue) -> SSAValue:
+        return self._over_row(starts, lambda mapped, c: joined(terms(mapped), c), last)
+
+    def _term(self, fold: Fold, mapped: Mapped) -> SSAValue:
+        """What a fold combines its accumulator with."""
         terms = self.points.terms(fold.op, placed(fold.loops, mapped))
-        combine = structured.combiner(fold.op)
-        is_accumulator = [
-            isinstance(operand, BlockArgument) and operand.index >= len(fold.op.inputs)
-            for operand in combine.operands
-        ]
         (new,) = [
-            terms[operand]
-            for operand, skip in zip(combine.operands, is_accumulator, strict=True)
-            if not skip
+            operand
+            for operand in structured.combiner(fold.op).operands
+            if not (isinstance(operand, BlockArgument) and operand.index >= len(fold.op.inputs))
         ]
-        return self._join(combine, accumulator, new)
+        return terms[new]
 
     def _join(self, combine: Operation, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
         return self.points.apply(combine, [lhs, rhs])
@@ -243,58 +267,93 @@ class _Reduction:
             result = self._join(combine, result, self.points.lane(value, lane))
         return result
 
-    def _across_threads(self, fold: Fold, value: SSAValue) -> SSAValue:
-        """Combines the partial results of a row's threads in a tree; all threads get the result."""
+    def _across_threads(
+        self, level: Sequence[Fold], values: Sequence[SSAValue]
+    ) -> Sequence[SSAValue]:
+        """Combines the partial results of a row's threads; all threads get the results."""
+        if self.plan.threads == 1:
+            return values
+        if self.plan.row_width == 1:
+            return self._tree(level, values)
+        # Vectors of results would take too much workgroup memory together.
+        return [self._tree([fold], [value])[0] for fold, value in zip(level, values, strict=True)]
+
+    def _tree(self, level: Sequence[Fold], values: Sequence[SSAValue]) -> list[SSAValue]:
+        """Combines several results in a tree, with the same barriers."""
         plan, frame, points = self.plan, self.frame, self.points
-        if plan.threads == 1:
-            return value
-        element = value.type.element_type if isinstance(value.type, VectorType) else value.type
         width = plan.row_width
-        if element not in self.shared:
-            self.shared[element] = frame.shared(element, plan.rows * plan.threads * width)
-        shared = self.shared[element]
-        combine = structured.combiner(fold.op)
+        combiners = [structured.combiner(fold.op) for fold in level]
+        memories = self._memories(values)
 
         def at(part: Index) -> SSAValue:
             return points.index((part * plan.rows + self.slot) * width)
 
-        def read(part: Index) -> SSAValue:
-            if isinstance(value.type, VectorType):
-                return points.emit(vector.LoadOp(shared, [at(part)], value.type))
-            return points.emit(memref.LoadOp.get(shared, [at(part)]))
+        def read(part: Index) -> list[SSAValue]:
+            return [
+                points.emit(
+                    vector.LoadOp(memory, [at(part)], value.type)
+                    if isinstance(value.type, VectorType)
+                    else memref.LoadOp.get(memory, [at(part)])
+                )
+                for memory, value in zip(memories, values, strict=True)
+            ]
 
-        def write(new: SSAValue) -> tuple[()]:
-            op = (
-                vector.StoreOp(new, shared, [at(self.part)])
-                if isinstance(new.type, VectorType)
-                else memref.StoreOp.get(new, shared, [at(self.part)])
-            )
-            points.emit.insert(op)
+        def write(new: Sequence[SSAValue]) -> tuple[()]:
+            for memory, value in zip(memories, new, strict=True):
+                points.emit.insert(
+                    vector.StoreOp(value, memory, [at(self.part)])
+                    if isinstance(value.type, VectorType)
+                    else memref.StoreOp.get(value, memory, [at(self.part)])
+                )
             return ()
 
-        write(value)
+        def halve(stride: int) -> tuple[()]:
+            pairs = zip(combiners, read(self.part), read(self.part + stride), strict=True)
+            return write([self._join(combine, lhs, rhs) for combine, lhs, rhs in pairs])
+
+        write(values)
         frame.barrier()
         stride = plan.threads // 2
         while stride:
-            frame.when(
-                frame.below(self.part, stride),
-                lambda stride=stride: write(
-                    self._join(combine, read(self.part), read(self.part + stride))
-                ),
-            )
+            frame.when(frame.below(self.part, stride), lambda stride=stride: halve(stride))
             frame.barrier()
             stride //= 2
-        result = read(ZERO)
+        results = read(ZERO)
         # The memory is written again by the next reduction.
         frame.barrier()
-        return result
+        return results
 
-    def _write(self, outputs: Sequence[Output]) -> tuple[()]:
+    def _memories(self, values: Sequence[SSAValue]) -> list[SSAValue]:
+        """Workgroup memory for a part of each value a thread, the same in every level."""
+        found: list[SSAValue] = []
+        for value in values:
+            element = value.type.element_type if isinstance(value.type, VectorType) else value.type
+            number = sum(1 for memory in found if _element(memory) == element)
+            key = (element, number)
+            if key not in self.shared:
+                size = self.plan.rows * self.plan.threads * self.plan.row_width
+                self.shared[key] = self.frame.shared(element, size)
+            found.append(self.shared[key])
+        return found
+
+    def _write(self, outputs: Sequence[Output], inside: SSAValue | None) -> tuple[()]:
+        frame = self.frame
+
         def body(mapped: Mapped, _: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            return self.frame.store(outputs, mapped)
+            frame.when(inside, lambda: frame.store(outputs, mapped))
+            return ()
 
-        self._over_row((), body)
+        def last(mapped: Mapped, has_one: SSAValue, _: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            guard = frame.both(inside, has_one)
+            return frame.when(guard, lambda: frame.store(outputs, mapped))
+
+        self._over_row((), body, last)
         return ()
+
+
+def _element(memory: SSAValue) -> Attribute:
+    assert isinstance(memory.type, MemRefType)
+    return memory.type.element_type
 
 
 def _levels(domain: Domain) -> list[list[Fold]]:
