@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from math import copysign
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
+    UNKNOWN_LOC,
     AnyFloat,
     FloatAttr,
     IndexType,
     IntegerAttr,
     IntegerType,
     LocationAttr,
-    UnknownLoc,
+    VectorType,
 )
 from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
-
-_UNKNOWN = UnknownLoc()
 
 
 class Emitter:
@@ -26,7 +27,7 @@ class Emitter:
     """
 
     def __init__(
-        self, block: Block, *, before: Operation | None = None, location: LocationAttr = _UNKNOWN
+        self, block: Block, *, before: Operation | None = None, location: LocationAttr = UNKNOWN_LOC
     ):
         self.block = block
         self.before = before
@@ -34,7 +35,7 @@ class Emitter:
 
     def insert(self, op: Operation) -> Operation:
         """Inserts `op` and returns it."""
-        if isinstance(op.location, UnknownLoc):
+        if op.location is UNKNOWN_LOC:
             op.location = self.location
         if self.before is None:
             self.block.add_op(op)
@@ -52,11 +53,24 @@ class Emitter:
 
     def constant(self, value: float, type: Attribute) -> SSAValue:
         """An `arith.constant` of a scalar float, integer or index type."""
-        return self(arith.ConstantOp(scalar_attr(value, type)))
+        value_ = scalar_attr(value, type)
+        return self(arith.ConstantOp.create(result_types=[type], properties={"value": value_}))
 
 
 def scalar_attr(value: float, type: Attribute) -> FloatAttr | IntegerAttr:
     """The attribute of a scalar constant; i1 true is stored as -1, as MLIR prints it."""
+    return _scalar_attr(value, copysign(1.0, value), type)
+
+
+@lru_cache(maxsize=4096)
+def vector_type(element: Attribute, width: int) -> VectorType:
+    """The vector of that many elements: xDSL takes 60 us to make one."""
+    return VectorType(element, [width])
+
+
+@lru_cache(maxsize=4096)
+def _scalar_attr(value: float, sign: float, type: Attribute) -> FloatAttr | IntegerAttr:
+    """`sign` tells the zeros apart, which are equal."""
     if isinstance(type, AnyFloat):
         return FloatAttr(float(value), type)
     if isinstance(type, IntegerType):

@@ -64,6 +64,8 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 
+from stepwell.dialects.emit import vector_type
+
 SCALAR = "kernel.scalar"
 """Argument attribute: the value is host scalar number `slot` of the program."""
 
@@ -242,7 +244,7 @@ class FromElementsOp(IRDLOperation):
 
     def __init__(self, *elements: SSAValue):
         super().__init__(
-            operands=[elements], result_types=[VectorType(elements[0].type, [len(elements)])]
+            operands=[elements], result_types=[vector_type(elements[0].type, len(elements))]
         )
 
     def verify_(self) -> None:

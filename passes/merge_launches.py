@@ -89,6 +89,8 @@ class _Merging:
         )
         self.merged: dict[tuple[str, str, tuple[int, ...]], str] = {}
         self.accesses: dict[Operation, tuple[set[SSAValue], set[SSAValue]]] = {}
+        self.shared: dict[FuncOp, int] = {}
+        self.written: dict[FuncOp, set[int]] = {}
 
     def run(self) -> None:
         ops = [op for op in self.block.ops if isinstance(op, LaunchOp | memref.CopyOp)]
@@ -137,7 +139,7 @@ class _Merging:
         }
         if len(storage) > self.target.max_storage_buffers:
             return False
-        if _shared_bytes(a) + _shared_bytes(b) > self.target.max_workgroup_bytes:
+        if self._shared_bytes(a) + self._shared_bytes(b) > self.target.max_workgroup_bytes:
             return False
         reads, writes = self._accesses(second)
         for op in between:
@@ -147,6 +149,11 @@ class _Merging:
                     return False
         return True
 
+    def _shared_bytes(self, kernel: FuncOp) -> int:
+        if kernel not in self.shared:
+            self.shared[kernel] = _shared_bytes(kernel)
+        return self.shared[kernel]
+
     def _accesses(self, op: Operation) -> tuple[set[SSAValue], set[SSAValue]]:
         """The memory an operation reads and writes; views stand for what they view."""
         if op not in self.accesses:
@@ -154,7 +161,10 @@ class _Merging:
                 self.accesses[op] = {_memory(op.source)}, {_memory(op.destination)}
             else:
                 assert isinstance(op, LaunchOp)
-                written = _written(self._kernel(op))
+                kernel = self._kernel(op)
+                if kernel not in self.written:
+                    self.written[kernel] = _written(kernel)
+                written = self.written[kernel]
                 memory = [_memory(value) for value in op.arguments]
                 self.accesses[op] = (
                     {value for index, value in enumerate(memory) if index not in written},

@@ -13,7 +13,9 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     MemRefType,
     NoneAttr,
+    i1,
     i32,
+    i64,
 )
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
@@ -21,9 +23,11 @@ from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.kernel import FuncOp, ReturnOp, WorkgroupMemoryAttr
 from stepwell.passes.domain import Domain, Place
 from stepwell.passes.index import ZERO, Index, Var, var
-from stepwell.passes.schedules.point import INDEX, Lanes, PointEmitter
+from stepwell.passes.schedules.point import INDEX, Lanes, PointEmitter, quick
 from stepwell.passes.structured import shape_of
 from stepwell.passes.target import Target
+
+_ULT = IntegerAttr(arith.CMPI_COMPARISON_OPERATIONS.index("ult"), i64)
 
 Mapped = Mapping[Var, Index]
 """Where a schedule puts each variable of the domain."""
@@ -151,7 +155,11 @@ class Frame:
             return None
         points = self.points
         return points.emit(
-            arith.CmpiOp(points.index(index), points.emit.constant(bound, INDEX), "ult")
+            arith.CmpiOp.create(
+                operands=[points.index(index), points.emit.constant(bound, INDEX)],
+                result_types=[i1],
+                properties={"predicate": _ULT},
+            )
         )
 
     def both(self, *conditions: SSAValue | None) -> SSAValue | None:
@@ -161,7 +169,7 @@ class Frame:
             return None
         result = known[0]
         for condition in known[1:]:
-            result = self.points.emit(arith.AndIOp(result, condition))
+            result = self.points.emit(quick(arith.AndIOp, [result, condition], i1))
         return result
 
     def clamped(self, index: Index, bound: int) -> Index:
@@ -169,7 +177,8 @@ class Frame:
         if index.hi < bound:
             return index
         points = self.points
-        value = arith.MinUIOp(points.index(index), points.emit.constant(bound - 1, INDEX))
+        last = points.emit.constant(bound - 1, INDEX)
+        value = quick(arith.MinUIOp, [points.index(index), last], INDEX)
         return var(bound, points.emit(value))
 
     def guarded(self, index: Index, bound: int) -> Index:

@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import DenseArrayBase, IndexType, MemRefType, VectorT
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
-from stepwell.dialects.emit import Emitter
+from stepwell.dialects.emit import Emitter, vector_type
 from stepwell.dialects.kernel import VECTOR_FORMS, FromElementsOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Place
@@ -178,7 +178,7 @@ class PointEmitter:
 
     def _vector_type(self, element: Attribute) -> VectorType:
         assert self.lanes is not None
-        return VectorType(element, [self.lanes.width])
+        return vector_type(element, self.lanes.width)
 
     def broadcast(self, value: SSAValue) -> SSAValue:
         """`value` in every lane, if it is not a vector already."""

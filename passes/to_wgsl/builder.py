@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import NoReturn, TypeVar
 
 from xdsl.dialects.builtin import (
@@ -159,19 +160,7 @@ class Builder:
 
     def number(self, value: float | int, type: Attribute) -> SSAValue:
         """A constant; of a vector type, in every lane."""
-        element = element_of(type)
-        attribute: Attribute
-        if isinstance(element, IntegerType):
-            attribute = IntegerAttr(int(value), element)
-            if isinstance(type, VectorType):
-                integers = VectorType(element, type.shape)
-                attribute = DenseIntOrFPElementsAttr.from_list(integers, [int(value)])
-        else:
-            assert isinstance(element, Float32Type | Float16Type)
-            attribute = FloatAttr(value, element)
-            if isinstance(type, VectorType):
-                floats = VectorType(element, type.shape)
-                attribute = DenseIntOrFPElementsAttr.from_list(floats, [value])
+        attribute = _number(value, math.copysign(1.0, value), type)
         return self.emit(ConstantOp, (), type, {"value": attribute})
 
     def u32(self, value: int) -> SSAValue:
@@ -247,6 +236,22 @@ class Builder:
             self.entry.add_ops(self._builtins.values())
         else:
             self.entry.insert_ops_before([*self._builtins.values()], first)
+
+
+@lru_cache(maxsize=4096)
+def _number(value: float, sign: float, type: Attribute) -> Attribute:
+    """The attribute of a constant; `sign` tells the zeros apart, which are equal."""
+    element = element_of(type)
+    if isinstance(element, IntegerType):
+        if isinstance(type, VectorType):
+            integers = VectorType(element, type.shape)
+            return DenseIntOrFPElementsAttr.from_list(integers, [int(value)])
+        return IntegerAttr(int(value), element)
+    assert isinstance(element, Float32Type | Float16Type)
+    if isinstance(type, VectorType):
+        floats = VectorType(element, type.shape)
+        return DenseIntOrFPElementsAttr.from_list(floats, [value])
+    return FloatAttr(value, element)
 
 
 def _sweep(block: Block) -> None:
