@@ -39,6 +39,7 @@ from stepwell.backends.program import (
     buffer_bytes,
 )
 from stepwell.dialects.errors import StepwellError, UnsupportedError, where
+from stepwell.dialects.kernel import IN_BOUNDS
 from stepwell.dialects.webgpu import (
     BUFFER,
     BufferOp,
@@ -175,6 +176,7 @@ def kernel(shader: ShaderOp) -> Kernel:
         accesses=cast("tuple[Access, ...]", tuple(accesses(shader))),
         flops=_number(shader, FLOPS),
         bytes=_number(shader, BYTES),
+        trusted=IN_BOUNDS in shader.attributes,
         features=tuple(_FEATURES[name] for name in _ENABLE.findall(text)),
         subgroup_size=_number(shader, "subgroup_size") or None,
     )

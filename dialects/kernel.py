@@ -23,6 +23,7 @@ from xdsl.dialects.builtin import (
     SymbolNameConstraint,
     SymbolRefAttr,
     TensorType,
+    UnitAttr,
     VectorType,
     i32,
     i64,
@@ -71,6 +72,12 @@ SCALAR = "kernel.scalar"
 
 _SCHEDULE = ("workgroup_size", "grid", "subgroup_size")
 """Properties of a kernel that its schedule sets; they print as attributes."""
+
+IN_BOUNDS = "kernel.in_bounds"
+"""Kernel (or shader) attribute, a unit: every access is proved in bounds and every loop to end."""
+
+NOT_PROVED = "kernel.not_proved"
+"""Kernel (or shader) attribute: what `prove-bounds` could not show, an array of texts."""
 
 
 @irdl_op_definition
@@ -174,6 +181,11 @@ class FuncOp(IRDLOperation):
                     raise VerifyException(f"kernel.func: {key} is three positive integers")
         if self.subgroup_size is not None and self.subgroup_size.value.data < 1:
             raise VerifyException("kernel.func: subgroup_size is a positive integer")
+        if IN_BOUNDS in self.attributes:
+            if not isinstance(self.attributes[IN_BOUNDS], UnitAttr):
+                raise VerifyException(f"kernel.func: {IN_BOUNDS} is a unit attribute")
+            if self.grid is None or self.workgroup_size is None:
+                raise VerifyException(f"kernel.func: {IN_BOUNDS} needs workgroup_size and grid")
 
 
 @irdl_op_definition

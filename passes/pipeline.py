@@ -27,6 +27,7 @@ from stepwell.passes.fuse_kernels import FuseKernelsPass
 from stepwell.passes.merge_launches import MergeLaunchesPass
 from stepwell.passes.normalize_linalg import NormalizeLinalgPass
 from stepwell.passes.plan_memory import PlanMemoryPass
+from stepwell.passes.prove_bounds import ProveBoundsPass
 from stepwell.passes.schedule_kernels import ScheduleKernelsPass
 from stepwell.passes.split_reductions import SplitReductionsPass
 from stepwell.passes.target import TARGETS, Target
@@ -104,6 +105,7 @@ STAGES = (
         (
             lambda target: ScheduleKernelsPass(target.name),
             lambda target: MergeLaunchesPass(target.name),
+            _same(ProveBoundsPass),
         ),
         frozenset({"builtin", "func", "kernel", "memref", "arith", "math", "scf", "gpu", "vector"}),
     ),
@@ -168,6 +170,8 @@ def lower(
     context = Context()
     with collector_frozen():
         verify(module)
+        # What enters below the stage that proves bounds may claim anything.
+        ProveBoundsPass().apply(context, module)
         for stage in STAGES[start + 1 : STAGES.index(stage_named(to)) + 1]:
             for make in stage.passes:
                 pass_ = make(target)

@@ -31,6 +31,7 @@ from xdsl.traits import HasParent, IsolatedFromAbove, NoTerminator, Pure, Symbol
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
+from stepwell.dialects.kernel import IN_BOUNDS
 from stepwell.dialects.wgsl.base import Statement
 from stepwell.dialects.wgsl.expressions import literal
 from stepwell.dialects.wgsl.printer import WgslPrinter
@@ -340,4 +341,5 @@ def print_shader(shader: ShaderOp, enable_subgroups: bool = False) -> str:
     """The WGSL text of a shader. Tint needs the directive `enable subgroups;`, naga refuses it."""
     printer = WgslPrinter(enable_subgroups)
     shader.print_wgsl(printer)
-    return printer.text(f"kernel {shader.sym_name.data}")
+    mode = "proved in bounds" if IN_BOUNDS in shader.attributes else "bounds checked by the device"
+    return printer.text(f"kernel {shader.sym_name.data}, {mode}")
