@@ -15,6 +15,7 @@ from stepwell.frontend.activations import (
     softmax,
     softplus,
 )
+from stepwell.frontend.attention import scaled_dot_product_attention
 from stepwell.frontend.creation import (
     arange,
     eye,
@@ -212,6 +213,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "scaled_dot_product_attention",
     "scatter_add",
     "sigmoid",
     "sign",

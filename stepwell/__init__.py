@@ -112,6 +112,9 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import roll as roll
     from stepwell.frontend.operations import round as round
     from stepwell.frontend.operations import rsqrt as rsqrt
+    from stepwell.frontend.operations import (
+        scaled_dot_product_attention as scaled_dot_product_attention,
+    )
     from stepwell.frontend.operations import scatter_add as scatter_add
     from stepwell.frontend.operations import sigmoid as sigmoid
     from stepwell.frontend.operations import sign as sign

@@ -3,6 +3,7 @@
 from xdsl.ir import Dialect
 
 from stepwell.dialects.array import (
+    attention,
     composite,
     contraction,
     differentiation,
@@ -25,6 +26,7 @@ Array = Dialect(
         *contraction.OPERATIONS,
         *random.OPERATIONS,
         *composite.OPERATIONS,
+        *attention.OPERATIONS,
         *differentiation.OPERATIONS,
     ],
 )

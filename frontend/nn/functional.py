@@ -8,6 +8,7 @@ from stepwell.dialects.errors import ShapeError
 from stepwell.frontend import activations as a
 from stepwell.frontend import elementwise as e
 from stepwell.frontend.array import Array, ArrayLike
+from stepwell.frontend.attention import scaled_dot_product_attention as attend
 from stepwell.frontend.random import next_key
 from stepwell.frontend.shaping import permute_dims, tensordot
 
@@ -56,6 +57,18 @@ def embedding(indices: Array, weight: ArrayLike) -> Array:
 def dropout(x: Array, p: float = 0.5, training: bool = True) -> Array:
     """In training, x / (1 - p) with probability 1 - p, else 0; x itself otherwise."""
     return a.dropout(x, next_key(), rate=p) if training and p else x
+
+
+def scaled_dot_product_attention(
+    query: ArrayLike,
+    key: ArrayLike,
+    value: ArrayLike,
+    attn_mask: ArrayLike | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Array:
+    """softmax(query key^T * scale + attn_mask) value; a bool mask says where to look."""
+    return attend(query, key, value, attn_mask, is_causal=is_causal, scale=scale)
 
 
 def cross_entropy(logits: Array, targets: Array) -> Array:

@@ -1,6 +1,7 @@
 """The operation table: every `array` operation, the cases it is tried on, what NumPy says."""
 
 from operations import (
+    attention,
     composite,
     contraction,
     elementwise,
@@ -20,4 +21,5 @@ ROWS = [
     *contraction.ROWS,
     *random.ROWS,
     *composite.ROWS,
+    *attention.ROWS,
 ]
