@@ -9,8 +9,9 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,18 +42,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             for benchmark in chosen:
                 print(f"{benchmark.name:20} {benchmark.summary}")
             return 0
-        about = _about(settings)
-        figures = _run(chosen, settings)
-        if args.json != "-":
-            console.print(_table(figures, about))
-        if args.json is not None:
-            _write(args.json, figures, about)
+        figures: list[Figure] = []
+        failed = 0
+        for whole in _run(chosen, settings, figures):
+            failed += not whole
+            if args.json not in (None, "-"):
+                # Measuring takes minutes: what was measured outlives an interruption.
+                _write(args.json, figures, _about(settings))
+        if args.json == "-":
+            _write(args.json, figures, _about(settings))
+        else:
+            console.print(_table(figures, _about(settings)))
     except (ArgumentError, DeviceError, StepwellError, OSError, LookupError) as error:
         print(f"stepwell bench: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
+    return int(failed > 0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,25 +99,32 @@ def _choose(benchmarks: list[Benchmark], names: Sequence[str]) -> list[Benchmark
     return [benchmark for benchmark in benchmarks if benchmark.name.startswith(starts)]
 
 
-def _run(benchmarks: list[Benchmark], settings: Settings) -> list[Figure]:
-    figures: list[Figure] = []
+def _run(benchmarks: list[Benchmark], settings: Settings, figures: list[Figure]) -> Iterator[bool]:
+    """Adds to `figures` benchmark by benchmark; False for one that fails, with one line."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("", total=len(benchmarks))
         for benchmark in benchmarks:
             progress.update(bar, description=benchmark.name)
-            figures += benchmark.run(settings)
+            whole = True
+            try:
+                figures += benchmark.run(settings)
+            except (DeviceError, StepwellError, RuntimeError) as error:
+                whole = False
+                print(f"stepwell bench: {benchmark.name}: {error!s:.300}", file=sys.stderr)
             progress.advance(bar)
-    return figures
+            yield whole
 
 
 def _about(settings: Settings) -> dict[str, str]:
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "device": str(open_device(settings.device)),
         "stepwell": version("stepwell"),
         "xdsl": version("xdsl"),
         "wgpu": version("wgpu"),
         "python": platform.python_version(),
         "machine": platform.platform(),
+        **{f"peer {name}": text for name, text in speed.peer_texts().items()},
     }
 
 
@@ -124,6 +137,7 @@ def _table(figures: Sequence[Figure], about: dict[str, str]) -> Table:
     for peer in peers:
         table.add_column(peer, justify="right", no_wrap=True)
         table.add_column(f"times {peer}", justify="right", no_wrap=True)
+    table.add_column("bars")
     table.add_column("more")
     for figure in figures:
         cells = [figure.name, figure.what, _number(figure.value, figure.unit)]
@@ -131,9 +145,19 @@ def _table(figures: Sequence[Figure], about: dict[str, str]) -> Table:
             ratio = figure.ratio(peer)
             cells.append(_number(figure.peers.get(peer), figure.unit))
             cells.append("" if ratio is None else f"{ratio:.2f}")
+        cells.append(", ".join(_verdicts(figure)))
         cells.append(", ".join(f"{name} {value:.4g}" for name, value in figure.more.items()))
         table.add_row(*cells)
     return table
+
+
+def _verdicts(figure: Figure) -> list[str]:
+    """How the figure stands beside each of its bars."""
+    return [
+        f"{figure.ratio(bar.peer):.2f} {bar.peer} (least {bar.least:g}, aim {bar.aim:g}): {verdict}"
+        for bar in figure.bars
+        if (verdict := figure.verdict(bar))
+    ]
 
 
 def _number(value: float | None, unit: str) -> str:
@@ -141,7 +165,11 @@ def _number(value: float | None, unit: str) -> str:
 
 
 def _write(path: str, figures: Sequence[Figure], about: dict[str, str]) -> None:
-    document: dict[str, Any] = {**about, "figures": [asdict(figure) for figure in figures]}
+    written = [
+        {**asdict(figure), "verdicts": {bar.peer: figure.verdict(bar) for bar in figure.bars}}
+        for figure in figures
+    ]
+    document: dict[str, Any] = {**about, "figures": written}
     text = json.dumps(document, indent=1) + "\n"
     if path == "-":
         sys.stdout.write(text)

@@ -42,9 +42,10 @@ class KernelTime:
 
 @dataclass(frozen=True)
 class Profile:
-    """One call's kernels, the slowest first."""
+    """One call's kernels, the slowest first, and the microseconds of each dispatch in order."""
 
     kernels: tuple[KernelTime, ...]
+    dispatches: tuple[float, ...] = ()
 
     @property
     def microseconds(self) -> float:
@@ -70,7 +71,7 @@ def summarize(program: Program, microseconds: list[float]) -> Profile:
         )
         for name, count in counts.items()
     ]
-    return Profile(tuple(sorted(rows, key=lambda row: -row.microseconds)))
+    return Profile(tuple(sorted(rows, key=lambda row: -row.microseconds)), tuple(microseconds))
 
 
 class Timer:

@@ -30,7 +30,7 @@ from stepwell.passes.pipeline import lower
 from stepwell.passes.target import target_named
 from stepwell.tools.benchmarks.figures import Benchmark, Figure, Settings
 from stepwell.tools.benchmarks.models import Batch, GPTSize, gpt_step, mlp_step
-from stepwell.tools.benchmarks.works import GPT_LARGE, MLP, TINY_GPT, TINY_MLP
+from stepwell.tools.benchmarks.rows import GPT_LARGE, MLP, TINY_GPT, TINY_MLP
 
 _FIRST = "import stepwell as sw; sw.compile(lambda x: x + 1, sw.spec((4,)), target={!r}).program"
 

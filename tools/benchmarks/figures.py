@@ -24,6 +24,18 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """How many times as fast as a peer a row has to be (`least`), and wants to be (`aim`).
+
+    The peer "copy" is moving the row's bytes at the device's copy bandwidth, "bar" is a fixed time.
+    """
+
+    peer: str
+    least: float
+    aim: float
+
+
+@dataclass(frozen=True)
 class Figure:
     """One row: what was measured, our figure and the peers' in `unit`; less is better.
 
@@ -36,6 +48,14 @@ class Figure:
     unit: str
     peers: Mapping[str, float] = field(default_factory=dict[str, float])
     more: Mapping[str, float] = field(default_factory=dict[str, float])
+    bars: tuple[Bar, ...] = ()
+
+    def verdict(self, bar: Bar) -> str:
+        """Where the row stands beside a bar; "" where the peer was not measured."""
+        ratio = self.ratio(bar.peer)
+        if ratio is None:
+            return ""
+        return "aim" if ratio >= bar.aim else "pass" if ratio >= bar.least else "short"
 
     def ratio(self, peer: str) -> float | None:
         """How many times as fast as the peer we are."""

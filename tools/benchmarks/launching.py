@@ -15,7 +15,7 @@ from stepwell.frontend.compilation import target_of
 from stepwell.tools.benchmarks.figures import Benchmark, Figure, Settings
 from stepwell.tools.benchmarks.inputs import fresh_inputs
 from stepwell.tools.benchmarks.models import mlp_step
-from stepwell.tools.benchmarks.works import MLP, TINY_MLP
+from stepwell.tools.benchmarks.rows import MLP, TINY_MLP
 
 _ELEMENTS = 1024
 

@@ -1,22 +1,30 @@
-"""How fast compiled programs run: wall and device time, rates, and peers in the same run."""
+"""How fast compiled programs run, beside peers and the device's copy bandwidth in the same run.
+
+On a GPU one operation is timed by the device's clock (PyTorch by CUDA events); models, and all
+works on software devices, by the clock on the wall, ours and the peers' taking turns.
+"""
 
 from __future__ import annotations
 
-import statistics
+import gc
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from stepwell.backends.device import ReferenceDevice, open_device
-from stepwell.backends.program import Program
-from stepwell.tools.benchmarks.figures import Benchmark, Figure, Settings, Work, measure
-from stepwell.tools.benchmarks.inputs import fresh_inputs
+from stepwell.tools.benchmarks.device_time import copy_bandwidth, device_seconds
+from stepwell.tools.benchmarks.figures import PEERS, Benchmark, Figure, Settings, Work, measure
+from stepwell.tools.benchmarks.rows import Task
 from stepwell.tools.benchmarks.tinygrad_peer import TinygradPeer
 from stepwell.tools.benchmarks.torch_peer import TorchPeer
-from stepwell.tools.benchmarks.works import Task, prepare, tasks
+from stepwell.tools.benchmarks.works import Prepared, missing, prepare, tasks
 
 Peer = TorchPeer | TinygradPeer
 _peers: dict[tuple[str, bool], Peer | None] = {}
+_bandwidths: dict[str, float | None] = {}
 
 
 def on_gpu(settings: Settings) -> bool:
@@ -37,52 +45,126 @@ def peer_named(name: str, *, gpu: bool) -> Peer | None:
     return _peers[key]
 
 
-def device_seconds(program: Program, device: Any, repeats: int) -> float | None:
-    """The median over runs of the summed device time of a program's kernels, on random inputs."""
-    from stepwell.backends.wgpu.executor import Executor
+def peer_texts() -> dict[str, str]:
+    """The peers that were measured, with their versions."""
+    return {name: str(peer) for (name, _), peer in _peers.items() if peer is not None}
 
-    if not device.description.has_timestamps:
+
+def bandwidth(settings: Settings) -> float | None:
+    """Bytes a second of a copy on our device, measured once a run; None where it has no clock."""
+    device: Any = open_device(settings.device)
+    if isinstance(device, ReferenceDevice):
         return None
-    executor, inputs = Executor(program, device), fresh_inputs(program, device)
-    times = [executor.profile(*next(inputs))[1].microseconds / 1e6 for _ in range(repeats + 1)]
-    return statistics.median(times[1:])
+    if str(device) not in _bandwidths:
+        _bandwidths[str(device)] = copy_bandwidth(device, quick=settings.quick)
+    return _bandwidths[str(device)]
 
 
 def _measure(task: Task, settings: Settings, *, gpu: bool) -> Figure:
+    started, start = time.perf_counter(), time.perf_counter()
     ours = prepare(task, settings)
-    works: dict[str, Work] = {"ours": ours.work}
-    for name in sorted(settings.peers):
-        peer = peer_named(name, gpu=gpu)
-        if peer is not None:
-            works[name] = peer.works[task.kind](*task.size)
-    timings = measure(works, quick=settings.quick)
-    more: dict[str, float] = {"least_ms": 1e3 * timings["ours"].least}
-    seconds = timings["ours"].median
-    if ours.program is not None:
-        more["dispatches"] = ours.program.dispatches
-        on_device = device_seconds(
-            ours.program, open_device(settings.device), 1 if settings.quick else 5
-        )
-        if on_device:
-            more["device_ms"] = 1e3 * on_device
-            seconds = on_device
+    more = {"prepare_s": time.perf_counter() - start}
+    works: dict[str, Work] = {}
+    peers = {name: peer_named(name, gpu=gpu) for name in PEERS if name in settings.peers}
+    for name, peer in peers.items():
+        if peer is not None and (work := peer.work(task, ours.inputs)) is not None:
+            works[name] = work
+    torch = peers.get("torch")
+    if gpu and ours.arguments and ours.program is not None:
+        seconds, by_peer = _by_device(task, settings, ours, works, torch, more)
+    else:
+        seconds, by_peer = _by_turns(task, settings, ours, works, torch, more)
     if task.flops:
         more["gflops"] = task.flops / seconds / 1e9
     if task.bytes:
         more["gb_per_s"] = task.bytes / seconds / 1e9
+        speed = bandwidth(settings)
+        if speed:
+            more["copy_gb_per_s"] = speed / 1e9
+            by_peer["copy"] = task.bytes / speed
+    if task.rate:
+        by_peer["bar"] = task.flops / task.rate
+    if ours.program is not None:
+        more["dispatches"] = ours.program.dispatches
+        more["planned_mb"] = ours.program.memory.peak / 1e6
+    more["took_s"] = time.perf_counter() - started
+    milliseconds = {name: 1e3 * peer for name, peer in by_peer.items()}
     return Figure(
-        f"speed.{task.name}",
-        task.what,
-        1e3 * timings.pop("ours").median,
-        "ms",
-        {name: 1e3 * timing.median for name, timing in timings.items()},
-        more,
+        f"speed.{task.name}", task.what, 1e3 * seconds, "ms", milliseconds, more, task.bars
     )
+
+
+def _by_device(
+    task: Task, settings: Settings, ours: Prepared, works: dict[str, Work], torch: Any,
+    more: dict[str, float],
+) -> tuple[float, dict[str, float]]:  # fmt: skip
+    """Our seconds and the peers', by the clocks of the devices; results compared."""
+    device: Any = open_device(settings.device)
+    arguments = [argument.place(device) for argument in ours.arguments]
+    assert ours.program is not None
+    measured = device_seconds(ours.program, device, arguments, quick=settings.quick)
+    if measured is None:
+        return _by_turns(task, settings, ours, works, torch, more)
+    seconds, least, results = measured
+    more["least_ms"] = 1e3 * least
+    found = [np.asarray(device.read(result)) for result in results]
+    by_peer: dict[str, float] = {}
+    if "torch" in works:
+        _compare(task, torch, works["torch"], found, more)
+        if torch.cuda:
+            runs = max(20, min(100, int(0.2 / seconds)))
+            by_peer["torch"] = torch.device_seconds(works["torch"], runs)
+    others = {name: work for name, work in works.items() if name not in by_peer}
+    if others:
+        timings = measure(others, quick=settings.quick)
+        by_peer |= {name: timing.median for name, timing in timings.items()}
+    return seconds, by_peer
+
+
+def _by_turns(
+    task: Task, settings: Settings, ours: Prepared, works: dict[str, Work], torch: Any,
+    more: dict[str, float],
+) -> tuple[float, dict[str, float]]:  # fmt: skip
+    """Our seconds and the peers' on the wall; the first call of each, which compiles, apart."""
+    together = {"ours": ours.work, **works}
+    for name, work in together.items():
+        start = time.perf_counter()
+        result = work.call()
+        work.wait()
+        more[f"first_{name}_s"] = time.perf_counter() - start
+        if name == "ours" and ours.inputs and "torch" in works:
+            results = result if isinstance(result, tuple) else (result,)
+            _compare(task, torch, works["torch"], [np.asarray(r) for r in results], more)
+    timings = measure(together, quick=settings.quick)
+    mine = timings.pop("ours")
+    more["least_ms"] = 1e3 * mine.least
+    return mine.median, {name: timing.median for name, timing in timings.items()}
+
+
+def _compare(task: Task, torch: Any, work: Work, found: list[Any], more: dict[str, float]) -> None:
+    """Notes how far our results are from PyTorch's; one line on stderr if that is too far."""
+    difference = torch.difference(work, found)
+    more["difference"] = difference
+    if not difference <= task.tolerance:
+        more["wrong"] = 1.0
+        print(
+            f"stepwell bench: speed.{task.name} differs from torch by {difference:.3g}, "
+            f"more than {task.tolerance:g}",
+            file=sys.stderr,
+        )
 
 
 def _benchmark(task: Task, *, gpu: bool) -> Benchmark:
     def run(settings: Settings) -> Iterator[Figure]:
+        needs = missing(task)
+        if needs:
+            print(f"stepwell bench: no speed.{task.name}: no sw.{needs} yet", file=sys.stderr)
+            return
         yield _measure(task, settings, gpu=gpu)
+        gc.collect()
+        torch = _peers.get(("torch", gpu))
+        if isinstance(torch, TorchPeer):
+            torch.forget()
 
     return Benchmark(f"speed.{task.name}", task.what, run)
 

@@ -6,7 +6,7 @@ It needs the packages tinygrad and dawn-python (Dawn's library).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,8 @@ import numpy as np
 
 from stepwell.tools.benchmarks.figures import Work
 from stepwell.tools.benchmarks.models import GPTSize, MLPSize
+from stepwell.tools.benchmarks.problems import Values
+from stepwell.tools.benchmarks.rows import Task
 
 
 class TinygradPeer:
@@ -34,15 +36,20 @@ class TinygradPeer:
         self.nn: Any = import_module("tinygrad.nn")
         self.context: Any = import_module("tinygrad.helpers").Context
         self.device: Any = self.tg.Device[self.tg.Device.DEFAULT]
-        self.works: Mapping[str, Callable[..., Work]] = {
-            "matmul": self._matmul,
-            "copy": self._copy,
-            "gelu": self._gelu,
-            "softmax": self._softmax,
-            "layer_norm": self._layer_norm,
+        self.models: Mapping[str, Callable[..., Work]] = {
             "mlp": self._mlp,
             "block": self._block,
             "gpt": self._gpt,
+        }
+        self.functions: Mapping[str, Callable[[Any, tuple[Any, ...]], Any]] = {
+            "copy": lambda x, _: x[0] + 1.0,
+            "matmul": lambda x, _: x[0] @ x[1],
+            "gelu": lambda x, _: (x[0] * 1.5 + 0.25).gelu(),
+            "softmax": lambda x, _: x[0].softmax(-1),
+            "layer_norm": lambda x, _: x[0].layernorm(-1) * x[1] + x[2],
+            "conv": lambda x, size: x[0].conv2d(
+                x[1], stride=size[-2], padding=size[-3] // 2, groups=size[-1]
+            ),
         }
 
     def __str__(self) -> str:
@@ -57,29 +64,21 @@ class TinygradPeer:
     def _normal(self, *shape: int) -> Any:
         return self.tg.Tensor.randn(*shape).contiguous().realize()
 
-    def _map(self, function: Callable[[Any], Any], *shape: int) -> Work:
+    def work(self, task: Task, inputs: Sequence[Values]) -> Work | None:
+        """The task on the same inputs; None for those that it is not compared on."""
+        if task.kind in self.models:
+            return self.models[task.kind](*task.size)
+        if task.kind not in self.functions or task.backward:
+            return None
+        tensors = [self.tg.Tensor(values).realize() for values in inputs]
+        return self._map(lambda x: self.functions[task.kind](x, task.size), tensors)
+
+    def _map(self, function: Callable[[Any], Any], x: Any) -> Work:
         def realized(x: Any) -> Any:
             return function(x).realize()
 
-        x, jitted = self._normal(*shape), self.tg.TinyJit(realized)
+        jitted = self.tg.TinyJit(realized)
         return Work(lambda: jitted(x), self.wait)
-
-    def _matmul(self, n: int) -> Work:
-        b = self._normal(n, n)
-        return self._map(lambda a: a @ b, n, n)
-
-    def _copy(self, n: int) -> Work:
-        return self._map(lambda x: x + 1.0, n)
-
-    def _gelu(self, n: int) -> Work:
-        return self._map(lambda x: (x * 1.5 + 0.25).gelu(), n)
-
-    def _softmax(self, *shape: int) -> Work:
-        return self._map(lambda x: x.softmax(-1), *shape)
-
-    def _layer_norm(self, rows: int, columns: int) -> Work:
-        scale, shift = self._normal(columns), self._normal(columns)
-        return self._map(lambda x: x.layernorm(-1) * scale + shift, rows, columns)
 
     def _integers(self, limit: int, *shape: int) -> Any:
         values = np.random.default_rng(0).integers(0, limit, shape).astype(np.int32)
@@ -134,9 +133,8 @@ class TinygradPeer:
         layers = self._layers(size.width)
         for parameter in self.nn.state.get_parameters(layers):
             parameter.realize()
-        return self._map(
-            lambda x: self._forward(layers, x, size.heads), 1, size.context, size.width
-        )
+        x = self._normal(1, size.context, size.width)
+        return self._map(lambda x: self._forward(layers, x, size.heads), x)
 
     def _gpt(self, size: GPTSize) -> Work:
         nn = self.nn

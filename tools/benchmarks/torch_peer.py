@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from stepwell.tools.benchmarks.figures import Work
 from stepwell.tools.benchmarks.models import GPTSize, MLPSize
+from stepwell.tools.benchmarks.problems import Values
+from stepwell.tools.benchmarks.rows import Task
 
 
 class TorchPeer:
@@ -23,15 +28,33 @@ class TorchPeer:
         if self.cuda:
             self.torch.backends.cuda.matmul.allow_tf32 = False
             self.torch.backends.cudnn.allow_tf32 = False
-        self.works: Mapping[str, Callable[..., Work]] = {
-            "matmul": self._matmul,
-            "copy": self._copy,
-            "gelu": self._gelu_of_line,
-            "softmax": self._softmax,
-            "layer_norm": self._layer_norm,
+        self.models: Mapping[str, Callable[..., Work]] = {
             "mlp": self._mlp,
             "block": self._block,
             "gpt": self._gpt,
+        }
+        torch, functional = self.torch, self.functional
+        self.functions: Mapping[str, Callable[[Any, tuple[Any, ...]], Any]] = {
+            "copy": lambda x, _: x[0] + 1.0,
+            "matmul": lambda x, _: x[0] @ x[1],
+            "matmul_nt": lambda x, _: x[0] @ x[1].mT,
+            "matmul_tn": lambda x, _: x[0].mT @ x[1],
+            "batched": lambda x, _: x[0] @ x[1],
+            "gemv": lambda x, _: x[0] @ x[1],
+            "chain": lambda x, _: torch.exp(-torch.abs(x[0] * 1.5 + 0.25)) * x[0],
+            "gelu": lambda x, _: self._gelu(x[0] * 1.5 + 0.25),
+            "softmax": lambda x, _: torch.softmax(x[0], -1),
+            "layer_norm": lambda x, size: functional.layer_norm(x[0], (size[1],), x[1], x[2]),
+            "rms_norm": lambda x, size: functional.rms_norm(x[0], (size[1],), x[1], 1e-5),
+            "cross_entropy": lambda x, _: functional.cross_entropy(x[0], x[1].long()),
+            "sum": lambda x, _: torch.sum(x[0]),
+            "sum_columns": lambda x, _: torch.sum(x[0], 0),
+            "argmax": lambda x, _: torch.argmax(x[0], -1),
+            "attention": lambda x, _: functional.scaled_dot_product_attention(*x, is_causal=True),
+            "conv": lambda x, size: functional.conv2d(
+                x[0], x[1], stride=size[-2], padding=size[-3] // 2, groups=size[-1]
+            ),
+            "embedding": lambda x, _: functional.embedding(x[1], x[0]),
         }
 
     def __str__(self) -> str:
@@ -46,6 +69,59 @@ class TorchPeer:
     def _normal(self, *shape: int) -> Any:
         return self.torch.randn(*shape, device="cuda" if self.cuda else "cpu")
 
+    def work(self, task: Task, inputs: Sequence[Values]) -> Work:
+        """The task on the same inputs."""
+        if task.kind in self.models:
+            return self.models[task.kind](*task.size)
+        placed = [self.torch.from_numpy(values) for values in inputs]
+        tensors = [tensor.cuda() for tensor in placed] if self.cuda else placed
+        function = self.functions[task.kind]
+        if not task.backward:
+            return self._map(lambda x: function(x, task.size), tensors)
+        *given, flow = tensors
+        leaves = [given[position].requires_grad_() for position in task.backward]
+        result = function(given, task.size)
+
+        def gradients() -> Any:
+            return self.torch.autograd.grad(result, leaves, flow, retain_graph=True)
+
+        return Work(gradients, self.wait)
+
+    def device_seconds(self, work: Work, repeats: int) -> float:
+        """The time of one call on the GPU by its own clock: the median of blocks of calls."""
+        for _ in range(5):
+            work.call()
+        work.wait()
+        blocks, times = 5, list[float]()
+        for _ in range(blocks):
+            start, end = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            for _ in range(max(1, repeats // blocks)):
+                work.call()
+            end.record()
+            end.synchronize()
+            times.append(start.elapsed_time(end) / 1e3 / max(1, repeats // blocks))
+        return statistics.median(times)
+
+    def difference(self, work: Work, found: Sequence[Values]) -> float:
+        """The largest difference of results from the peer's, relative to their largest."""
+        results = work.call()
+        worst = 0.0
+        for mine, theirs in zip(
+            found, results if isinstance(results, tuple) else (results,), strict=True
+        ):
+            ours = self.torch.from_numpy(np.array(mine))
+            ours = (ours.cuda() if self.cuda else ours).to(self.torch.float32)
+            theirs = theirs.detach().to(self.torch.float32)
+            scale = float(theirs.abs().max()) or 1.0
+            worst = max(worst, float((ours - theirs).abs().max()) / scale)
+        return worst
+
+    def forget(self) -> None:
+        """Give memory back that no tensor holds."""
+        if self.cuda:
+            self.torch.cuda.empty_cache()
+
     def _map(self, function: Callable[[Any], Any], x: Any) -> Work:
         def call() -> Any:
             with self.torch.no_grad():
@@ -53,26 +129,8 @@ class TorchPeer:
 
         return Work(call, self.wait)
 
-    def _matmul(self, n: int) -> Work:
-        b = self._normal(n, n)
-        return self._map(lambda a: a @ b, self._normal(n, n))
-
-    def _copy(self, n: int) -> Work:
-        return self._map(lambda x: x + 1.0, self._normal(n))
-
     def _gelu(self, x: Any) -> Any:
         return self.functional.gelu(x, approximate="tanh")
-
-    def _gelu_of_line(self, n: int) -> Work:
-        return self._map(lambda x: self._gelu(x * 1.5 + 0.25), self._normal(n))
-
-    def _softmax(self, *shape: int) -> Work:
-        return self._map(lambda x: self.torch.softmax(x, -1), self._normal(*shape))
-
-    def _layer_norm(self, rows: int, columns: int) -> Work:
-        scale, shift = self._normal(columns), self._normal(columns)
-        norm = self.functional.layer_norm
-        return self._map(lambda x: norm(x, (columns,), scale, shift), self._normal(rows, columns))
 
     def _train(self, model: Any, loss: Callable[[], Any]) -> Work:
         optimizer = self.torch.optim.Adam(model.parameters(), 1e-3, fused=self.cuda)
