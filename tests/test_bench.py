@@ -41,8 +41,15 @@ def test_launch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "reference"])
 def test_speed(tmp_path: Path, device: str) -> None:
-    found = figures(tmp_path, "speed.matmul", "speed.softmax", "speed.mlp", "--device", device)
-    assert sorted(found) == ["speed.matmul-16", "speed.mlp", "speed.softmax"]
+    found = figures(tmp_path, "speed.matmul-16", "speed.softmax", "speed.mlp", "--device", device)
+    assert sorted(found) == [
+        "speed.matmul-16",
+        "speed.matmul-16-nt",
+        "speed.matmul-16-tn",
+        "speed.mlp",
+        "speed.softmax",
+        "speed.softmax-backward",
+    ]
     for figure in found.values():
         assert figure["value"] > 0
         assert ("dispatches" in figure["more"]) == (device == "cpu")
