@@ -10,12 +10,14 @@ from stepwell.frontend.activations import (
     logsumexp,
     mse_loss,
     relu,
+    rms_norm,
     sigmoid,
     silu,
     softmax,
     softplus,
 )
 from stepwell.frontend.attention import scaled_dot_product_attention
+from stepwell.frontend.convolution import conv1d, conv2d, conv3d
 from stepwell.frontend.creation import (
     arange,
     eye,
@@ -149,6 +151,9 @@ __all__ = [
     "ceil",
     "clip",
     "concat",
+    "conv1d",
+    "conv2d",
+    "conv3d",
     "copy",
     "cos",
     "cross_entropy",
@@ -210,6 +215,7 @@ __all__ = [
     "remainder",
     "repeat",
     "reshape",
+    "rms_norm",
     "roll",
     "round",
     "rsqrt",

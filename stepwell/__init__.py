@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import ceil as ceil
     from stepwell.frontend.operations import clip as clip
     from stepwell.frontend.operations import concat as concat
+    from stepwell.frontend.operations import conv1d as conv1d
+    from stepwell.frontend.operations import conv2d as conv2d
+    from stepwell.frontend.operations import conv3d as conv3d
     from stepwell.frontend.operations import copy as copy
     from stepwell.frontend.operations import cos as cos
     from stepwell.frontend.operations import cross_entropy as cross_entropy
@@ -109,6 +112,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import remainder as remainder
     from stepwell.frontend.operations import repeat as repeat
     from stepwell.frontend.operations import reshape as reshape
+    from stepwell.frontend.operations import rms_norm as rms_norm
     from stepwell.frontend.operations import roll as roll
     from stepwell.frontend.operations import round as round
     from stepwell.frontend.operations import rsqrt as rsqrt

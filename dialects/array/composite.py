@@ -401,6 +401,24 @@ class LogSumExpOp(AxisOp):
         return (emit(MultiplyOp(unreduce(emit, cotangents[0], shape, axes), weights)),)
 
 
+def _check_normalised(name: str, operand: Tensor, parameters: Mapping[str, Tensor]) -> None:
+    """Parameters of a normalisation have the shape of the operand's last dimensions."""
+    _check_float(name, "the operand", operand)
+    shape = operand.get_shape()
+    for what, parameter in parameters.items():
+        if parameter.element_type != operand.element_type:
+            raise DTypeError(
+                f"{name}: {what} is {dtype_name(parameter.element_type)}, the operand is "
+                f"{dtype_name(operand.element_type)}; cast one"
+            )
+        rank = parameter.get_num_dims()
+        if rank == 0 or parameter.get_shape() != shape[len(shape) - rank :]:
+            raise ShapeError(
+                f"{name}: {what} of shape {list(parameter.get_shape())} is not the end "
+                f"of the operand's shape {list(shape)}"
+            )
+
+
 @irdl_op_definition
 class LayerNormOp(CompositeOp):
     """(x - mean) / sqrt(variance + eps) * weight + bias over the last dimensions, those of weight.
@@ -433,22 +451,13 @@ class LayerNormOp(CompositeOp):
     def infer(
         cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
     ) -> Sequence[Tensor]:
-        operand, *parameters = operands
-        _check_float(cls.name, "the operand", operand)
-        rank = parameters[0].get_num_dims()
-        shape = operand.get_shape()
-        normalised = shape[len(shape) - rank :]
-        for what, parameter in zip(("weight", "bias"), parameters, strict=True):
-            if parameter.element_type != operand.element_type:
-                raise DTypeError(
-                    f"{cls.name}: {what} is {dtype_name(parameter.element_type)}, the operand is "
-                    f"{dtype_name(operand.element_type)}; cast one"
-                )
-            if rank == 0 or parameter.get_shape() != normalised:
-                raise ShapeError(
-                    f"{cls.name}: {what} of shape {list(parameter.get_shape())} is not the end "
-                    f"of the operand's shape {list(shape)}"
-                )
+        operand, weight, bias = operands
+        _check_normalised(cls.name, operand, {"weight": weight, "bias": bias})
+        if bias.get_shape() != weight.get_shape():
+            raise ShapeError(
+                f"{cls.name}: bias of shape {list(bias.get_shape())} differs from weight's "
+                f"{list(weight.get_shape())}"
+            )
         return (operand,)
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
@@ -512,6 +521,94 @@ class LayerNormOp(CompositeOp):
             emit(MultiplyOp(scale, tangent)),
             emit(SumOp(emit(MultiplyOp(ct, normal)), batch)),
             emit(SumOp(ct, batch)),
+        )
+        return [_as(emit, gradient, self.operand) for gradient in gradients]
+
+
+@irdl_op_definition
+class RmsNormOp(CompositeOp):
+    """x / sqrt(mean(x ** 2) + eps) * weight over the last dimensions, those of weight.
+
+    f16 is computed in f32.
+    """
+
+    name = "array.rms_norm"
+    operand = operand_def(AnyTensorTypeConstr)
+    weight = operand_def(AnyTensorTypeConstr)
+    result = result_def(AnyTensorTypeConstr)
+    eps = prop_def(FloatAttr)
+
+    assembly_format = (
+        "$operand `,` $weight `eps` $eps attr-dict `:` functional-type(operands, results)"
+    )
+
+    def __init__(
+        self,
+        operand: SSAValue,
+        weight: SSAValue,
+        eps: float,
+        location: LocationAttr | None = None,
+    ):
+        super().__init__(operand, weight, eps=FloatAttr(eps, f64), location=location)
+
+    @classmethod
+    def infer(
+        cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
+    ) -> Sequence[Tensor]:
+        operand, weight = operands
+        _check_normalised(cls.name, operand, {"weight": weight})
+        return (operand,)
+
+    def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
+        x, weight = (_wide(array) for array in arrays)
+        if x.size == 0:
+            return (arrays[0],)
+        axes = tuple(range(x.ndim - weight.ndim, x.ndim))
+        square = (x**2).mean(axes, keepdims=True)
+        return (np.asarray(x / np.sqrt(square + self.eps.value.data) * weight, arrays[0].dtype),)
+
+    def _mean(self, emit: Emitter, value: SSAValue) -> SSAValue:
+        """The mean over the normalised dimensions."""
+        shape = shape_of(value)
+        axes = range(len(shape) - len(shape_of(self.weight)), len(shape))
+        total = emit(SumOp(value, axes))
+        return emit(MultiplyOp(total, full_like(emit, 1 / prod(shape[a] for a in axes), total)))
+
+    def _along(self, emit: Emitter, value: SSAValue) -> SSAValue:
+        """A value for each row, repeated along it."""
+        shape = shape_of(self.operand)
+        return emit(BroadcastOp(value, shape, range(len(shape_of(value)))))
+
+    def _normalised(self, emit: Emitter, x: SSAValue) -> tuple[SSAValue, SSAValue]:
+        """x / rms, and 1 / rms in the shape of x."""
+        square = self._mean(emit, emit(MultiplyOp(x, x)))
+        eps = full_like(emit, self.eps.value.data, square)
+        scale = self._along(emit, emit(RsqrtOp(emit(AddOp(square, eps)))))
+        return emit(MultiplyOp(x, scale)), scale
+
+    def decompose(self, emit: Emitter, *operands: SSAValue) -> Sequence[SSAValue]:
+        x, weight = (_in_f32(emit, operand) for operand in operands)
+        shape = shape_of(x)
+        if 0 in shape:
+            return (operands[0],)
+        batch = range(len(shape) - len(shape_of(weight)))
+        normal, _ = self._normalised(emit, x)
+        y = emit(MultiplyOp(normal, unreduce(emit, weight, shape, batch)))
+        return (_as(emit, y, self.result),)
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        if 0 in shape_of(self.operand):
+            return [zeros_like(emit, operand) for operand in self.operands]
+        x, weight, ct = (_in_f32(emit, v) for v in (self.operand, self.weight, *cotangents))
+        shape = shape_of(x)
+        batch = range(len(shape) - len(shape_of(weight)))
+        normal, scale = self._normalised(emit, x)
+        inner = emit(MultiplyOp(ct, unreduce(emit, weight, shape, batch)))
+        share = self._along(emit, self._mean(emit, emit(MultiplyOp(inner, normal))))
+        tangent = emit(SubtractOp(inner, emit(MultiplyOp(normal, share))))
+        gradients = (
+            emit(MultiplyOp(scale, tangent)),
+            emit(SumOp(emit(MultiplyOp(ct, normal)), batch)),
         )
         return [_as(emit, gradient, self.operand) for gradient in gradients]
 
@@ -676,6 +773,7 @@ OPERATIONS = [
     LogSoftmaxOp,
     LogSumExpOp,
     LayerNormOp,
+    RmsNormOp,
     CrossEntropyOp,
     DropoutOp,
     EmbeddingOp,

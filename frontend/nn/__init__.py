@@ -3,6 +3,7 @@
 from stepwell.frontend.nn import functional, init
 from stepwell.frontend.nn.layers import (
     GELU,
+    Conv2d,
     Dropout,
     Embedding,
     Flatten,
@@ -12,6 +13,7 @@ from stepwell.frontend.nn.layers import (
     LogSoftmax,
     ModuleList,
     ReLU,
+    RMSNorm,
     Sequential,
     Sigmoid,
     SiLU,
@@ -23,6 +25,7 @@ from stepwell.frontend.nn.module import Buffer, Module, Parameter, functional_ca
 __all__ = [
     "GELU",
     "Buffer",
+    "Conv2d",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -33,6 +36,7 @@ __all__ = [
     "Module",
     "ModuleList",
     "Parameter",
+    "RMSNorm",
     "ReLU",
     "Sequential",
     "SiLU",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend import activations as a
+from stepwell.frontend import convolution as c
 from stepwell.frontend import elementwise as e
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.attention import scaled_dot_product_attention as attend
@@ -14,6 +15,7 @@ from stepwell.frontend.shaping import permute_dims, tensordot
 
 relu, sigmoid, silu, softplus = a.relu, a.sigmoid, a.silu, a.softplus
 tanh, mse_loss = e.tanh, a.mse_loss
+conv1d, conv2d, conv3d = c.conv1d, c.conv2d, c.conv3d
 
 
 def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
@@ -47,6 +49,17 @@ def layer_norm(
     """(x - mean) / sqrt(variance + eps) * weight + bias over the last axes."""
     shape = normalized_shape if isinstance(normalized_shape, int) else tuple(normalized_shape)
     return a.layer_norm(x, shape, weight, bias, eps=eps)
+
+
+def rms_norm(
+    x: ArrayLike,
+    normalized_shape: int | Sequence[int],
+    weight: ArrayLike | None = None,
+    eps: float | None = None,
+) -> Array:
+    """x / sqrt(mean(x ** 2) + eps) * weight over the last axes."""
+    shape = normalized_shape if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    return a.rms_norm(x, shape, weight, eps=eps)
 
 
 def embedding(indices: Array, weight: ArrayLike) -> Array:

@@ -58,6 +58,28 @@ def layer_norm(x, weight, bias):
     return (x - mean) / np.sqrt(variance + 1e-5) * weight + bias
 
 
+def rms_norm(x, weight, eps=1e-3):
+    axes = tuple(range(x.ndim - weight.ndim, x.ndim))
+    return x / np.sqrt((x**2).mean(axes, keepdims=True) + eps) * weight
+
+
+def rms_norm_cases():
+    for dtype in ("f32", "f16"):
+        for shape, rank in [((3, 5), 1), ((2, 3, 5), 1), ((2, 3, 5), 2), ((7,), 1)]:
+            inner = shape[len(shape) - rank :]
+            yield Case(
+                f"{dtype}-{shape}-{rank}",
+                (Argument(shape, dtype, ANY), Argument(inner, dtype, (0.5, 1.5))),
+                lambda emit, *operands: emit(ops.RmsNormOp(*operands, 1e-3)),
+                rms_norm,
+                gradient=(0, 1) if dtype == "f32" else (),
+                torch=lambda torch, x, w, inner=inner: torch.nn.functional.rms_norm(
+                    x, inner, w, 1e-3
+                ),
+                ulps=32,
+            )
+
+
 def layer_norm_cases():
     for dtype in ("f32", "f16"):
         for shape, rank in [((3, 5), 1), ((2, 3, 5), 1), ((2, 3, 5), 2), ((7,), 1)]:
@@ -155,6 +177,7 @@ ROWS = [
     ),
     along(ops.LogSumExpOp, logsumexp, lambda torch, x, axis: torch.logsumexp(x, axis)),
     Row(ops.LayerNormOp, list(layer_norm_cases())),
+    Row(ops.RmsNormOp, list(rms_norm_cases())),
     Row(ops.CrossEntropyOp, list(cross_entropy_cases())),
     Row(ops.DropoutOp, list(dropout_cases())),
     Row(ops.EmbeddingOp, list(embedding_cases())),
