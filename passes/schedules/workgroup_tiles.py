@@ -21,34 +21,54 @@ from stepwell.passes.schedules.contraction import WIDTH, Contraction, Group
 from stepwell.passes.schedules.frame import lanes
 from stepwell.passes.schedules.point import Lanes, quick
 
-SIDE = 16
-"""Threads along the rows and along the columns of a tile."""
-THREADS = SIDE * SIDE
-
 
 @dataclass(frozen=True)
-class TilePlan:
-    """What a workgroup computes: blocks of 4 rows x 1 vector of columns for each thread."""
+class Plan:
+    """What a workgroup computes, by `threads_down` x `threads_across` threads."""
 
     down: int
+    """Blocks of 4 rows of a thread; blocks of neighbouring threads interleave."""
     across: int
+    """Vectors of columns of a thread, which interleave too."""
+    threads_down: int
+    threads_across: int
     depth: int
+    """Depth of the tiles in workgroup memory."""
+
+    @property
+    def threads(self) -> int:
+        """Threads of the workgroup."""
+        return self.threads_down * self.threads_across
 
     @property
     def rows(self) -> int:
         """Rows of a tile."""
-        return self.down * SIDE * WIDTH
+        return self.down * self.threads_down * WIDTH
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of columns of a tile."""
+        return self.across * self.threads_across
+
+    def tiles(self, contraction: Contraction) -> int:
+        """Workgroups that the contraction takes."""
+        rows = -(-contraction.rows.extent // self.rows)
+        columns = -(-contraction.column_vectors // self.vectors)
+        return contraction.batch.extent * rows * columns
 
 
-def plan_tiles(contraction: Contraction) -> TilePlan:
-    """Large tiles where there are enough of them to occupy the device, else small ones."""
-    large = TilePlan(2, 2, 8)
-    rows = -(-contraction.rows.extent // large.rows)
-    columns = -(-contraction.column_vectors // (large.across * SIDE))
-    tiles = contraction.batch.extent * rows * columns
-    if tiles * THREADS >= contraction.frame.target.split_threads:
-        return large
-    return TilePlan(1, 1, 16)
+PLANS = (Plan(2, 2, 16, 8, 16), Plan(2, 1, 8, 16, 16), Plan(1, 1, 16, 16, 16))
+
+
+def plans(contraction: Contraction) -> list[Plan]:
+    """Every plan, best first: the largest tiles of which there are enough for the device.
+
+    Where even the smallest are too few, the smallest come first.
+    """
+    target = contraction.frame.target
+    enough = target.split_threads // target.max_threads
+    occupying = [plan for plan in PLANS if plan.tiles(contraction) >= enough]
+    return [*occupying, *(plan for plan in reversed(PLANS) if plan not in occupying)]
 
 
 @dataclass
@@ -67,27 +87,27 @@ class _Side:
 
 
 class WorkgroupTiles:
-    """Tiles of `plan.rows` rows x 16 * `plan.across` vectors of columns, `plan.depth` deep."""
+    """Tiles of `plan.rows` rows x `plan.vectors` vectors of columns, `plan.depth` deep."""
 
-    def __init__(self, contraction: Contraction, plan: TilePlan | None = None):
+    def __init__(self, contraction: Contraction, plan: Plan | None = None):
         self.it = contraction
-        self.plan = plan or plan_tiles(contraction)
+        self.plan = plan or plans(contraction)[0]
         self.element: Attribute = contraction.factors[0].type
 
     def run(self) -> FuncOp:
         it, frame, plan = self.it, self.it.frame, self.plan
-        vectors = plan.across * SIDE
+        vectors = plan.vectors
         row_tiles = -(-it.rows.extent // plan.rows)
         column_tiles = -(-it.column_vectors // vectors)
-        count = it.batch.extent * row_tiles * column_tiles
+        count = plan.tiles(it)
         group, grid = frame.workgroup(count)
         group = frame.clamped(group, count)
-        self.thread = frame.thread(THREADS)
+        self.thread = frame.thread(plan.threads)
         tile = group // column_tiles
         self.batch = tile // row_tiles
         row_origin = (tile % row_tiles) * plan.rows
         column_origin = (group % column_tiles) * (vectors * it.width)
-        across, down = self.thread % SIDE, self.thread // SIDE
+        across, down = self.thread % plan.threads_across, self.thread // plan.threads_across
         # One vector of padding keeps transposed writes off each other's banks.
         left = self._side(0, it.rows, row_origin, plan.rows, WIDTH)
         right = self._side(1, it.columns, column_origin, vectors * it.width, 0)
@@ -110,8 +130,8 @@ class WorkgroupTiles:
         results = frame.loop(steps, [*first[0], *first[1], *sums], step)[fetched:]
         blocks = product(range(plan.down), range(WIDTH), range(plan.across))
         for (block, part, vectors), result in zip(blocks, results, strict=True):
-            row = row_origin + down * WIDTH + (block * SIDE * WIDTH + part)
-            column = _quotient(column_origin, it.width) + across + vectors * SIDE
+            row = row_origin + down * WIDTH + (block * plan.threads_down * WIDTH + part)
+            column = _quotient(column_origin, it.width) + across + vectors * plan.threads_across
             it.epilogue(
                 self.batch,
                 frame.guarded(row, it.rows.extent),
@@ -121,7 +141,7 @@ class WorkgroupTiles:
                     frame.below(row, it.rows.extent), frame.below(column, it.column_vectors)
                 ),
             )
-        return frame.finish(THREADS, grid)
+        return frame.finish(plan.threads, grid)
 
     def _side(self, side: int, group: Group, origin: Index, size: int, padding: int) -> _Side:
         it = self.it
@@ -136,10 +156,11 @@ class WorkgroupTiles:
         """What a thread loads in each turn: where in the tile (of the group, of the depth), and
         whether anything is left to load (None: for every thread)."""
         frame, width = self.it.frame, side.lane.hi + 1
+        threads = self.plan.threads
         count = side.size * self.plan.depth // width
         places: list[tuple[Index, Index, SSAValue | None]] = []
-        for turn in range(-(-count // THREADS)):
-            number = self.thread + turn * THREADS
+        for turn in range(-(-count // threads)):
+            number = self.thread + turn * threads
             busy = frame.below(number, count)
             number = frame.guarded(number, count)
             if side.along_depth:
@@ -214,7 +235,7 @@ class WorkgroupTiles:
                 self._load(
                     left.memory,
                     WIDTH,
-                    down * WIDTH + (block * SIDE * WIDTH + depth * left.stride),
+                    down * WIDTH + (block * plan.threads_down * WIDTH + depth * left.stride),
                 )
                 for block in range(plan.down)
             ]
@@ -222,7 +243,8 @@ class WorkgroupTiles:
                 self._load(
                     right.memory,
                     it.width,
-                    across * it.width + (block * SIDE * it.width + depth * right.stride),
+                    across * it.width
+                    + (block * plan.threads_across * it.width + depth * right.stride),
                 )
                 for block in range(plan.across)
             ]
