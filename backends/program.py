@@ -23,6 +23,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from os import PathLike
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -532,16 +533,22 @@ def _decode(kind: type[_T], value: Any, where: str) -> _T:
     return cast(_T, _decode_any(kind, value, where))
 
 
+@cache
+def _fields(kind: type[Any]) -> dict[str, Any]:
+    """The annotated type of each field of a dataclass."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
 def _decode_any(kind: Any, value: Any, where: str) -> Any:
     origin = get_origin(kind)
     if is_dataclass(kind):
         _require(isinstance(value, dict), f"{where}: expected an object")
-        hints = get_type_hints(kind)
-        expected = {f.name for f in fields(kind)}
+        hints = _fields(cast(Any, kind))
         _require(
-            set(value) == expected, f"{where}: expected the fields {', '.join(sorted(expected))}"
+            value.keys() == hints.keys(), f"{where}: expected the fields {', '.join(sorted(hints))}"
         )
-        values = {n: _decode_any(hints[n], value[n], f"{where}.{n}") for n in expected}
+        values = {n: _decode_any(hint, value[n], f"{where}.{n}") for n, hint in hints.items()}
         return cast(Any, kind)(**values)
     if origin is tuple:
         _require(isinstance(value, list), f"{where}: expected a list")

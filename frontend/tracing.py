@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from xdsl.dialects import func
 from xdsl.dialects.builtin import (
+    UNKNOWN_LOC,
     ArrayAttr,
     DictionaryAttr,
     FileLineColLoc,
@@ -26,7 +27,6 @@ from xdsl.dialects.builtin import (
     LocationAttr,
     ModuleOp,
     StringAttr,
-    UnknownLoc,
     i32,
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
@@ -48,7 +48,7 @@ def user_location() -> LocationAttr:
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_code.co_filename.startswith(_PACKAGE):
         if frame.f_back is None:
-            return UnknownLoc()
+            return UNKNOWN_LOC
         frame = frame.f_back
     key = frame.f_code.co_filename, frame.f_lineno
     location = _LOCATIONS.get(key)

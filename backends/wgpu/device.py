@@ -111,9 +111,7 @@ class Device:
         self.lock = threading.RLock()
         has = frozenset(adapter.features)
         features = frozenset(
-            name
-            for name, native_name in _NATIVE_FEATURES.items()
-            if native_name in has
+            name for name, native_name in _NATIVE_FEATURES.items() if native_name in has
         )
         wanted = [_NATIVE_FEATURES[name] for name in sorted(features)]
         wanted += [_TIMESTAMPS] if _TIMESTAMPS in has else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import ClassVar, TypeAlias, cast
 
 import numpy as np
@@ -45,6 +46,8 @@ u32 = IntegerType(32, Signedness.UNSIGNED)
 DTYPES: dict[str, Attribute] = {"f32": f32, "f16": f16, "i32": i32, "u32": u32, "bool": i1}
 """Stepwell's dtype names and their element types at the `array` level."""
 
+_DTYPE_NAMES = {element: name for name, element in DTYPES.items()}
+
 _NUMPY: dict[Attribute, np.dtype[np.generic]] = {
     f32: np.dtype(np.float32),
     f16: np.dtype(np.float16),
@@ -61,10 +64,10 @@ def numpy_dtype(element: Attribute) -> np.dtype[np.generic]:
 
 def dtype_name(element: Attribute) -> str:
     """`f32`, `f16`, `i32`, `u32` or `bool`; raises `DTypeError` for anything else."""
-    for name, candidate in DTYPES.items():
-        if candidate == element:
-            return name
-    raise DTypeError(f"element type {element} is none of {', '.join(DTYPES)}")
+    name = _DTYPE_NAMES.get(element)
+    if name is None:
+        raise DTypeError(f"element type {element} is none of {', '.join(DTYPES)}")
+    return name
 
 
 def is_float(element: Attribute) -> bool:
@@ -86,7 +89,18 @@ def signless(element: Attribute) -> Attribute:
 
 def tensor(shape: Sequence[int], element: Attribute) -> Tensor:
     """The type of a tensor of that shape."""
+    return _tensor(tuple(shape), element)
+
+
+# Models repeat few types and dimensions often, and each costs xDSL some 50 us to make.
+@lru_cache(maxsize=4096)
+def _tensor(shape: tuple[int, ...], element: Attribute) -> Tensor:
     return TensorType(element, shape)
+
+
+@lru_cache(maxsize=4096)
+def _ints(values: tuple[int, ...]) -> DenseArrayBase[IntegerType]:
+    return DenseArrayBase.from_list(i64, values)
 
 
 def type_of(value: SSAValue) -> Tensor:
@@ -105,7 +119,7 @@ def element_of(value: SSAValue) -> Attribute:
 
 def ints(values: Sequence[int]) -> DenseArrayBase[IntegerType]:
     """An `array<i64: ...>` attribute."""
-    return DenseArrayBase.from_list(i64, list(values))
+    return _ints(tuple(values))
 
 
 class CanonicalForm(HasCanonicalizationPatternsTrait):
