@@ -240,7 +240,7 @@ class Domain:
             self._read(op, place)
 
     def _read(self, op: GenericOp, loops: list[Index] | Place) -> None:
-        for operand, map in zip(op.inputs, structured.input_maps(op), strict=True):
+        for operand, map in zip(structured.inputs(op), structured.input_maps(op), strict=True):
             self._note(operand, apply_map(map, loops))
         for operand in structured.captured_tensors(op):
             self._note(operand, tuple(var(size) for size in shape_of(operand)))

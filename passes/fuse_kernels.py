@@ -35,7 +35,7 @@ from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
 from stepwell.passes import structured
 from stepwell.passes.donation import scalar_slots
 from stepwell.passes.grouping import Group, Grouping
-from stepwell.passes.structural_key import structural_key
+from stepwell.passes.structural_key import StructuralKeys
 from stepwell.passes.target import target_named
 
 
@@ -50,14 +50,19 @@ class FuseKernelsPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         kernels: dict[object, str] = {}
+        keys = StructuralKeys()
         for function in list(op.body.block.ops):
             if isinstance(function, func.FuncOp) and function.body.blocks:
                 grouping = Grouping(function, target_named(self.target).max_storage_buffers)
-                _outline(op, function, grouping.run(), kernels)
+                _outline(op, function, grouping.run(), kernels, keys)
 
 
 def _outline(
-    module: ModuleOp, function: func.FuncOp, groups: list[Group], kernels: dict[object, str]
+    module: ModuleOp,
+    function: func.FuncOp,
+    groups: list[Group],
+    kernels: dict[object, str],
+    keys: StructuralKeys,
 ) -> None:
     """Replaces the operations of each group by the launch of an outlined kernel."""
     block = function.body.block
@@ -73,14 +78,15 @@ def _outline(
         arg_attrs: list[dict[str, Attribute]] = [
             {SCALAR: IntegerAttr(slots[value], i32)} if value in slots else {} for value in inputs
         ]
-        key = structural_key(members, inputs, outputs, arg_attrs)
-        if key not in kernels:
+        key = keys.key(members, inputs, outputs, arg_attrs)
+        name = kernels.get(key)
+        if name is None:
             name = f"{group.domain.kind.value}_{len(kernels)}"
             kernels[key] = name
             kernel = _kernel(name, members, inputs, outputs, arg_attrs)
             module.body.block.insert_op_before(kernel, function)
         launch = LaunchOp(
-            kernels[key],
+            name,
             [launched.get(value, value) for value in inputs],
             [value.type for value in outputs],
             location=members[-1].location,

@@ -30,10 +30,10 @@ class Group:
     after: int = 0
     """Bit set of the groups that must run after this one."""
     members: set[Operation] = field(default_factory=set[Operation])
+    bit: int = field(init=False)
 
-    @property
-    def bit(self) -> int:
-        return 1 << self.number
+    def __post_init__(self) -> None:
+        self.bit = 1 << self.number
 
 
 class Grouping:
@@ -47,6 +47,7 @@ class Grouping:
         self.kinds: dict[Operation, Kind] = {}
         self.follows: dict[Operation, bool] = {}
         self.costly: dict[Operation, bool] = {}
+        self.reads: dict[Operation, list[SSAValue]] = {}
         self.donated = donated_arguments(function)
         self.scalars = scalar_slots(function)
 
@@ -123,7 +124,7 @@ class Grouping:
         domain = group.domain
         values = {v for v in domain.inputs() if self._is_bound(v)}
         values.difference_update(op.results)
-        values.update(v for v in _tensors_read(op) if self._is_bound(v))
+        values.update(v for v in self._tensors_read(op) if self._is_bound(v))
         outputs = [*domain.outputs, *(op.results if stored else ())]
         in_place = sum(self.donated.get(v) in values for v in outputs if v in self.donated)
         return len(values) + len(outputs) - in_place
@@ -136,11 +137,16 @@ class Grouping:
         if not group.domain.add(op, stored=stored):
             return False
         group.members.add(op)
-        for value in _tensors_read(op):
+        for value in self._tensors_read(op):
             readers = self.readers.setdefault(value, [])
             if group not in readers:
                 readers.append(group)
         return True
+
+    def _tensors_read(self, op: Operation) -> list[SSAValue]:
+        if op not in self.reads:
+            self.reads[op] = _tensors_read(op)
+        return self.reads[op]
 
     def _kind(self, op: Operation) -> Kind:
         if op not in self.kinds:
@@ -151,7 +157,7 @@ class Grouping:
         """Whether a map is computed from a reduction, element by element."""
         if op not in self.follows:
             size = structured.size_of(op.results[0])
-            sources = [v.owner for v in _tensors_read(op) if structured.size_of(v) == size]
+            sources = [v.owner for v in self._tensors_read(op) if structured.size_of(v) == size]
             self.follows[op] = any(
                 self._kind(owner) is Kind.REDUCTION
                 or (self._kind(owner) is not Kind.CONTRACTION and self._follows_reduction(owner))
@@ -164,7 +170,7 @@ class Grouping:
         """Whether a point of a map costs much, with the maps that are evaluated along with it."""
         if op not in self.costly:
             size = structured.size_of(op.results[0])
-            sources = [v.owner for v in _tensors_read(op) if structured.size_of(v) == size]
+            sources = [v.owner for v in self._tensors_read(op) if structured.size_of(v) == size]
             self.costly[op] = isinstance(op, GenericOp) and (
                 structured.is_expensive(op)
                 or any(
@@ -177,19 +183,19 @@ class Grouping:
 
     def _follow(self, group: Group, readers: Iterable[Group]) -> None:
         """Records that `readers` run after `group`, and so does what runs after them."""
-        added = 0
+        added, bit = 0, group.bit
         for other in readers:
             if other is not group:
                 added |= other.bit | other.after
         for earlier in self.groups:
-            if earlier is group or earlier.after & group.bit:
+            if earlier is group or earlier.after & bit:
                 earlier.after |= added
 
 
 def _tensors_read(op: Operation) -> list[SSAValue]:
     if not isinstance(op, GenericOp):
         return []
-    return [*dict.fromkeys((*op.inputs, *structured.captured_tensors(op)))]
+    return [*dict.fromkeys((*structured.inputs(op), *structured.captured_tensors(op)))]
 
 
 def _is_cheap(op: GenericOp | FillOp) -> bool:

@@ -1,4 +1,4 @@
-"""A hashable key of a group of operations, equal for groups that compute the same."""
+"""Hashable keys of groups of operations, equal for groups that compute the same."""
 
 from __future__ import annotations
 
@@ -7,56 +7,85 @@ from collections.abc import Hashable, Mapping, Sequence
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 
-def structural_key(
-    ops: Sequence[Operation],
-    inputs: Sequence[SSAValue],
-    outputs: Sequence[SSAValue],
-    arg_attrs: Sequence[Mapping[str, Attribute]],
-) -> Hashable:
-    """Names of values and locations do not count; everything else does.
+class StructuralKeys:
+    """Makes keys, which compare only with others of the same instance.
 
-    Operands defined outside `ops` and `inputs` (constants, empty tensors) count by definition.
+    Every part of a key is a number that equal parts share: a layer that was met before costs one
+    look at each of its operations, not a comparison of types and affine maps.
     """
-    numbers: dict[SSAValue, int] = {}
 
-    def number(value: SSAValue) -> Hashable:
-        if value in numbers:
-            return numbers[value]
-        if isinstance(value.owner, Block):
-            numbers[value] = len(numbers)
-            return numbers[value]
-        outside = operation(value.owner)
-        return (outside, numbers[value])
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+        self._by_id: dict[int, tuple[Attribute, int]] = {}
+        """The number of an attribute that was met before, which is kept: its id stays its own."""
 
-    def operation(op: Operation) -> Hashable:
-        operands = tuple(number(operand) for operand in op.operands)
-        for result in op.results:
-            numbers[result] = len(numbers)
-        regions = tuple(tuple(block_key(block) for block in region.blocks) for region in op.regions)
+    def key(
+        self,
+        ops: Sequence[Operation],
+        inputs: Sequence[SSAValue],
+        outputs: Sequence[SSAValue],
+        arg_attrs: Sequence[Mapping[str, Attribute]],
+    ) -> Hashable:
+        """Names of values and locations do not count; everything else does.
+
+        Operands defined outside `ops` and `inputs` (constants, empty tensors) count by definition.
+        """
+        values: dict[SSAValue, int] = {}
+        for value in inputs:
+            values[value] = len(values)
         return (
-            op.name,
-            operands,
-            tuple(result.type for result in op.results),
-            tuple(sorted(op.properties.items(), key=_name)),
-            tuple(sorted(op.attributes.items(), key=_name)),
-            regions,
+            tuple([self._attribute(value.type) for value in inputs]),
+            tuple([self._named(attrs) for attrs in arg_attrs]),
+            tuple([self._operation(op, values) for op in ops]),
+            tuple([values[value] for value in outputs]),
         )
 
-    def block_key(block: Block) -> Hashable:
+    def _number(self, part: Hashable) -> int:
+        return self._numbers.setdefault(part, len(self._numbers))
+
+    def _attribute(self, attribute: Attribute) -> int:
+        known = self._by_id.get(id(attribute))
+        if known is None:
+            known = self._by_id[id(attribute)] = attribute, self._number(attribute)
+        return known[1]
+
+    def _named(self, attributes: Mapping[str, Attribute]) -> tuple[tuple[str, int], ...]:
+        if not attributes:
+            return ()
+        return tuple(sorted([(name, self._attribute(a)) for name, a in attributes.items()]))
+
+    def _value(self, value: SSAValue, values: dict[SSAValue, int]) -> Hashable:
+        if value in values:
+            return values[value]
+        if isinstance(value.owner, Block):
+            values[value] = len(values)
+            return values[value]
+        outside = self._operation(value.owner, values)
+        return outside, values[value]
+
+    def _operation(self, op: Operation, values: dict[SSAValue, int]) -> int:
+        operands = tuple([self._value(operand, values) for operand in op.operands])
+        for result in op.results:
+            values[result] = len(values)
+        regions = tuple(
+            [
+                tuple([self._block(block, values) for block in region.blocks])
+                for region in op.regions
+            ]
+        )
+        return self._number(
+            (
+                op.name,
+                operands,
+                tuple([self._attribute(result.type) for result in op.results]),
+                self._named(op.properties),
+                self._named(op.attributes),
+                regions,
+            )
+        )
+
+    def _block(self, block: Block, values: dict[SSAValue, int]) -> Hashable:
         for argument in block.args:
-            numbers[argument] = len(numbers)
-        types = tuple(argument.type for argument in block.args)
-        return (types, tuple(operation(op) for op in block.ops))
-
-    for value in inputs:
-        numbers[value] = len(numbers)
-    return (
-        tuple(value.type for value in inputs),
-        tuple(tuple(sorted(attrs.items(), key=_name)) for attrs in arg_attrs),
-        tuple(operation(op) for op in ops),
-        tuple(numbers[value] for value in outputs),
-    )
-
-
-def _name(item: tuple[str, Attribute]) -> str:
-    return item[0]
+            values[argument] = len(values)
+        types = tuple([self._attribute(argument.type) for argument in block.args])
+        return types, tuple([self._operation(op, values) for op in block.ops])

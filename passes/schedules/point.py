@@ -128,7 +128,7 @@ class PointEmitter:
         for argument in block.args:
             if argument.index < len(maps) and argument.first_use is not None:
                 place = apply_map(maps[argument.index], loops)
-                values[argument] = self.value(op.inputs[argument.index], place)
+                values[argument] = self.value(op.operands[argument.index], place)
         self.emit.location = op.location
         for inner in block.ops:
             if inner is block.last_op or any(
