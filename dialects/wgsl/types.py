@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 
 from typing_extensions import TypeVar
 from xdsl.dialects.builtin import (
@@ -333,6 +334,7 @@ def atomic_value(ref: Attribute) -> Attribute:
     return ref.element.element
 
 
+@lru_cache(maxsize=4096)
 def indexed(ref: Attribute) -> Attribute:
     """A reference to one element of the array or vector that a reference refers to."""
     assert isinstance(ref, RefType)

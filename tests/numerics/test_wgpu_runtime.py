@@ -38,6 +38,7 @@ from stepwell.backends.program import (
     Program,
     buffer_bytes,
 )
+from stepwell.backends.wgpu import native
 from stepwell.backends.wgpu.array import DeviceArray
 from stepwell.backends.wgpu.device import DEFAULT_LIMITS, Device
 from stepwell.backends.wgpu.executor import Executor
@@ -458,6 +459,45 @@ def test_many_calls_ahead_do_not_pile_up(device: Device) -> None:
     for _ in range(300):
         (state,) = run(state)
     np.testing.assert_array_equal(state.numpy(), 300)
+
+
+def test_a_thousand_steps_keep_nothing_and_wait_for_none_of_the_latest(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop that uploads a batch each step and reads nothing, as training does."""
+    run = Executor(two_inputs(donated=True), device)
+    state = device.array(np.zeros(64, np.float32))
+    batch = np.ones(64, np.float32)
+    for _ in range(50):
+        (state,) = run(state, batch)
+    waits: list[int | None] = []
+    poll, read = native.poll, native.read_mapped
+    mapped: list[int] = []
+    monkeypatch.setattr(native, "poll", lambda d, s: waits.append(s) or poll(d, s))
+    monkeypatch.setattr(native, "read_mapped", lambda d, b, n: mapped.append(n) or read(d, b, n))
+    pools = (device.memory, device.uniforms)
+    buffers = [pool.live_bytes + pool.idle_bytes for pool in pools]
+    bind_groups = len(device._bind_groups)
+    for _ in range(1000):
+        (state,) = run(state, batch)
+        assert len(device._submissions) <= 32
+        # Only for the oldest of those in flight, never for all that was submitted.
+        assert None not in waits and (not waits or waits[-1] < device._submissions[0])
+    assert mapped == []
+    assert [pool.live_bytes + pool.idle_bytes for pool in pools] == buffers
+    assert len(device._bind_groups) == bind_groups
+    np.testing.assert_array_equal(state.numpy(), 1050)
+    assert len(mapped) == 1
+
+
+def test_reading_again_and_again_makes_no_buffers(device: Device) -> None:
+    x = device.array(np.arange(64, dtype=np.float32))
+    x.numpy()
+    staging = device._staging
+    held = staging.live_bytes + staging.idle_bytes
+    for _ in range(100):
+        np.testing.assert_array_equal(x.numpy()[:2], [0, 1])
+    assert (staging.live_bytes, staging.live_bytes + staging.idle_bytes) == (0, held)
 
 
 def test_threads_share_a_device(device: Device) -> None:
