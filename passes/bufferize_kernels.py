@@ -17,7 +17,8 @@ After: `map_0` overwrites `%w`, because no launch reads the old `%w` later.
     }
 
 A result overwrites its donated argument when the kernel reads each element of it only where it
-writes that element, and every other reader can run before. Launches are reordered for that.
+writes that element, and every other reader can run before. Launches are reordered for that. In the
+same way a result overwrites a temporary that no later launch reads: both live in one buffer.
 """
 
 from __future__ import annotations
@@ -99,8 +100,9 @@ class _Host:
         function = self.function
         launches = [op for op in function.body.block.ops if isinstance(op, LaunchOp)]
         overwritten, order = Launches(launches, self.kernels).plan(donated_arguments(function))
+        kept = _with_overwritten(self.returned, overwritten)
         for launch in order:
-            self._launch(launch, overwritten)
+            self._launch(launch, overwritten, kept)
         results: list[SSAValue] = []
         for value in self.returned:
             buffer = self.buffers.get(value)
@@ -129,7 +131,9 @@ class _Host:
         function.detach()
         function.erase(safe_erase=False)
 
-    def _launch(self, launch: LaunchOp, overwritten: dict[SSAValue, SSAValue]) -> None:
+    def _launch(
+        self, launch: LaunchOp, overwritten: dict[SSAValue, SSAValue], kept: set[SSAValue]
+    ) -> None:
         self.emit.location = launch.location
         arguments = [self._buffer(value) for value in launch.arguments]
         reused: list[int | None] = []
@@ -139,7 +143,7 @@ class _Host:
             if donor is not None:
                 destination = self.buffers[donor]
             else:
-                destination = self._allocate(result.type, output=result in self.returned)
+                destination = self._allocate(result.type, output=result in kept)
             self.buffers[result] = destination
             if reused[-1] is None:
                 arguments.append(destination)
@@ -183,6 +187,18 @@ class _Host:
         if output:
             op.attributes[KIND] = StringAttr("output")
         return self.emit(op)
+
+
+def _with_overwritten(
+    returned: Sequence[SSAValue], overwritten: dict[SSAValue, SSAValue]
+) -> set[SSAValue]:
+    """The returned values and those that they overwrite: all of them live in output buffers."""
+    kept: set[SSAValue] = set()
+    for value in returned:
+        while value not in kept:
+            kept.add(value)
+            value = overwritten.get(value, value)
+    return kept
 
 
 def _position(value: SSAValue | None, values: Sequence[SSAValue]) -> int | None:

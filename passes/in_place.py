@@ -1,8 +1,9 @@
-"""Which results may overwrite their donated arguments, and an order of launches that allows it."""
+"""Which results may overwrite arguments, and an order of launches that allows it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from xdsl.ir import SSAValue
@@ -10,6 +11,10 @@ from xdsl.ir import SSAValue
 from stepwell.dialects.kernel import FuncOp, LaunchOp, ReturnOp
 from stepwell.passes.domain import Domain
 from stepwell.passes.structured import Kind
+from stepwell.passes.work import byte_size
+
+LARGE = 1 << 20
+"""Bytes of a temporary that is worth a second form of its kernel."""
 
 
 def overwritable(kernel: FuncOp) -> set[tuple[int, int]]:
@@ -55,13 +60,76 @@ class Launches:
     def plan(
         self, donated: Mapping[SSAValue, SSAValue]
     ) -> tuple[dict[SSAValue, SSAValue], list[LaunchOp]]:
-        """The results that overwrite arguments, and an order in which all of them can."""
+        """The results that overwrite arguments, and an order in which all of them can.
+
+        First those that overwrite donated arguments, which the order is made for; then those that
+        overwrite a temporary that nothing reads later in that order.
+        """
         overwritten = {
             result: argument
             for result, argument in donated.items()
             if isinstance(result.owner, LaunchOp) and self._claim(result, argument)
         }
-        return overwritten, self._order()
+        order = self._order()
+        return overwritten | self._temporaries(overwritten, order), order
+
+    def _temporaries(
+        self, overwritten: Mapping[SSAValue, SSAValue], order: Sequence[LaunchOp]
+    ) -> dict[SSAValue, SSAValue]:
+        """Results that overwrite temporaries which die at their launch.
+
+        All launches of a kernel overwrite the same arguments where they can; one more form of a
+        kernel is made for large temporaries that only some of them can overwrite.
+        """
+        last = {value: launch for launch in order for value in launch.arguments}
+        forms: dict[object, list[tuple[LaunchOp, list[tuple[int, int]]]]] = defaultdict(list)
+        for launch in order:
+            name = launch.callee.root_reference.data
+            donated = tuple(result in overwritten for result in launch.outputs)
+            pairs = self._dying(launch, overwritten, last)
+            forms[name, donated].append((launch, pairs))
+        found: dict[SSAValue, SSAValue] = {}
+        for launches in forms.values():
+            counts = Counter(pair for _, pairs in launches for pair in pairs)
+            outputs = launches[0][0].outputs
+            everywhere = _distinct(pair for pair in counts if counts[pair] == len(launches))
+            large = (p for p in counts if byte_size(outputs[p[0]].type) >= LARGE)
+            most = _distinct([*everywhere, *sorted(large, key=lambda pair: -counts[pair])])
+            for launch, pairs in launches:
+                for result, argument in most if set(most) <= set(pairs) else everywhere:
+                    found[launch.outputs[result]] = launch.arguments[argument]
+        return found
+
+    def _dying(
+        self,
+        launch: LaunchOp,
+        overwritten: Mapping[SSAValue, SSAValue],
+        last: Mapping[SSAValue, LaunchOp],
+    ) -> list[tuple[int, int]]:
+        """Pairs (result, argument) such that the result may overwrite a temporary."""
+        dying = [
+            (position, value)
+            for position, value in enumerate(launch.arguments)
+            if isinstance(value.owner, LaunchOp)
+            and last[value] is launch
+            and byte_size(value.type)
+            and all(isinstance(use.operation, LaunchOp) for use in value.uses)
+            # A dispatch may not bind one buffer twice when it writes it.
+            and sum(other is value for other in launch.arguments) == 1
+        ]
+        return [
+            (number, position)
+            for number, result in enumerate(launch.outputs)
+            if result not in overwritten
+            for position, value in dying
+            if value.type == result.type and (number, position) in self._overwritable(launch)
+        ]
+
+    def _overwritable(self, launch: LaunchOp) -> set[tuple[int, int]]:
+        name = launch.callee.root_reference.data
+        if name not in self.pairs:
+            self.pairs[name] = overwritable(self.kernels[name])
+        return self.pairs[name]
 
     def _claim(self, result: SSAValue, argument: SSAValue) -> bool:
         writer = result.owner
@@ -72,10 +140,8 @@ class Launches:
             return False
         for position, value in enumerate(writer.arguments):
             if value is argument:
-                name = writer.callee.root_reference.data
-                if name not in self.pairs:
-                    self.pairs[name] = overwritable(self.kernels[name])
-                if (_position(writer.outputs, result), position) not in self.pairs[name]:
+                number = _position(writer.outputs, result)
+                if (number, position) not in self._overwritable(writer):
                     return False
         # Every other reader must run before the writer.
         target = self.number[writer]
@@ -119,3 +185,12 @@ class Launches:
 
 def _position(values: Sequence[SSAValue], value: SSAValue) -> int:
     return next(index for index, other in enumerate(values) if other is value)
+
+
+def _distinct(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The pairs in order, less those whose result or argument an earlier pair has."""
+    chosen: list[tuple[int, int]] = []
+    for result, argument in pairs:
+        if all(result != number and argument != position for number, position in chosen):
+            chosen.append((result, argument))
+    return chosen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from xdsl.dialects import bufferization
-from xdsl.dialects.builtin import Float16Type, IntegerAttr, MemRefType, i64
+from xdsl.dialects.builtin import Float16Type, IntegerAttr, MemRefType, TensorType, i64
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Attribute
 
@@ -19,8 +19,8 @@ BYTES = "stepwell.bytes"
 
 
 def byte_size(type: Attribute) -> int:
-    """Bytes of a memref in device memory; a bool takes four. WebGPU counts in words of four."""
-    assert isinstance(type, MemRefType)
+    """Bytes of an array in device memory; a bool takes four. WebGPU counts in words of four."""
+    assert isinstance(type, MemRefType | TensorType)
     width = 2 if isinstance(type.element_type, Float16Type) else 4
     return -(-prod(type.get_shape()) * width // 4) * 4
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graphs import Graph, graphs
 from hypothesis import HealthCheck, given, settings
-from lowering import program_of, traced
+from lowering import assert_close, at_stage, program_of, traced
 from xdsl.context import Context
 from xdsl.dialects import bufferization, func, memref
 from xdsl.dialects.builtin import ModuleOp
@@ -18,6 +18,7 @@ from xdsl.ir import Operation, SSAValue
 import stepwell as sw
 from stepwell.backends.program import Copy, Dispatch, Program
 from stepwell.dialects.kernel import FuncOp, LaunchOp
+from stepwell.passes import in_place
 from stepwell.passes.bufferize_kernels import BufferizeKernelsPass
 from stepwell.passes.pipeline import lower
 from stepwell.passes.plan_memory import PlanMemoryPass
@@ -81,6 +82,52 @@ def test_plan(graph: Graph) -> None:
             places = [memory_of(argument) for argument in op.arguments]
             for index in writes:
                 assert places.count(places[index]) == 1, "written and bound again"
+
+
+@given(graph=graphs(longest=16))
+@seeded
+@pytest.mark.parametrize("stage", ["buffers", "tiled"])
+def test_results_are_those_of_tensors(stage: str, graph: Graph) -> None:
+    """At `buffers` a kernel runs as a whole: only what is overwritten too early changes a result.
+    At `tiled` threads take turns: what another thread still reads is overwritten in a race."""
+    arrays = graph.arrays()
+    expected = at_stage(traced(graph.evaluate, arrays, [0]), "software", "fused", arrays)
+    actual = at_stage(traced(graph.evaluate, arrays, [0]), "software", stage, arrays)
+    for result, tensor in zip(actual, expected, strict=True):
+        assert_close(result, tensor, 1e-5)
+
+
+def attention(size: int, layers: int) -> Program:
+    def function(x: sw.Array) -> sw.Array:
+        for _ in range(layers):
+            x = sw.softmax(x @ x.T, axis=-1) @ x
+        return x
+
+    return program_of(traced(function, [np.zeros((size, 8), np.float32)]), "software")
+
+
+def test_softmax_overwrites_scores() -> None:
+    """However many layers, one buffer holds scores and what attention makes of them."""
+    for layers in (1, 4):
+        program = attention(64, layers)
+        assert [b.bytes for b in program.buffers].count(64 * 64 * 4) == 1
+
+
+def test_large_temporaries_get_a_form_of_their_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of two launches may overwrite its argument: worth a second kernel if that is large."""
+
+    def function(x: sw.Array) -> tuple[sw.Array, sw.Array]:
+        y = x @ x
+        s = sw.softmax(y, axis=-1)
+        return sw.softmax(s @ y, axis=-1), y
+
+    def kernels(least: int) -> int:
+        monkeypatch.setattr(in_place, "LARGE", least)
+        return len(
+            program_of(traced(function, [np.zeros((32, 32), np.float32)]), "software").kernels
+        )
+
+    assert kernels(32 * 32 * 4) == kernels(32 * 32 * 4 + 1) + 1
 
 
 def bound(program: Program) -> list[tuple[set[int], set[int]]]:

@@ -124,3 +124,29 @@ func.func @temporary(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> tensor<4x8xf32
   %1 = array.dot_general %0, %w batch [], [] contracting [1], [0] : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
   func.return %1 : tensor<4x8xf32>
 }
+
+// A temporary that nothing reads later is overwritten: the product and its softmax share a buffer,
+// which is the one that the caller receives.
+// CHECK-LABEL: func.func @dies
+// CHECK-NEXT:   %[[R:.*]] = memref.alloc() {stepwell.kind = "output"} : memref<4x8xf32>
+// CHECK-NEXT:   kernel.launch @contraction_{{.*}}(%x, %w, %[[R]])
+// CHECK-NEXT:   kernel.launch @reduction_{{.*}}(%[[R]]) : (memref<4x8xf32>) -> ()
+// CHECK-NEXT:   func.return %[[R]]
+func.func @dies(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> tensor<4x8xf32> {
+  %0 = array.dot_general %x, %w batch [], [] contracting [1], [0] : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+  %1 = array.softmax %0 axis 1 : (tensor<4x8xf32>) -> tensor<4x8xf32>
+  func.return %1 : tensor<4x8xf32>
+}
+
+// Refused: the product is read again after its softmax.
+// CHECK-LABEL: func.func @lives
+// CHECK-NEXT:   %[[T:.*]] = memref.alloc() : memref<4x8xf32>
+// CHECK-NEXT:   kernel.launch @contraction_{{.*}}(%x, %w, %[[T]])
+// CHECK-NEXT:   %[[S:.*]] = memref.alloc() {{.*}}memref<4x8xf32>
+// CHECK-NEXT:   kernel.launch @reduction_{{.*}}(%[[T]], %[[S]])
+func.func @lives(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> (tensor<4x8xf32>, tensor<4x8xf32>) {
+  %0 = array.dot_general %x, %w batch [], [] contracting [1], [0] : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+  %1 = array.softmax %0 axis 1 : (tensor<4x8xf32>) -> tensor<4x8xf32>
+  %2 = array.dot_general %0, %w batch [], [] contracting [1], [0] : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+  func.return %1, %2 : tensor<4x8xf32>, tensor<4x8xf32>
+}
