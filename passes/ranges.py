@@ -90,6 +90,8 @@ class Ranges:
         assert function.workgroup_size is not None and function.grid is not None
         self.threads = tuple(function.workgroup_size.get_values())
         self.grid = tuple(function.grid.get_values())
+        size = function.subgroup_size
+        self.subgroup_size = None if size is None else size.value.data
         self._given: dict[SSAValue, Range] = {}
         self._facts: list[dict[SSAValue, Range]] = []
         self._known: list[dict[SSAValue, Range]] = [{}]
@@ -437,8 +439,13 @@ def _size(size: Callable[[Ranges, int], int]) -> Rule:
 
 
 def _lane(ranges: Ranges, op: Operation) -> Range | None:
-    """Lanes and subgroups of a workgroup are no more than its threads or a subgroup's 128."""
-    return Range(0, max(128, prod(ranges.threads)) - 1)
+    """A lane is less than the subgroup size, of which the largest is 128."""
+    return Range(0, (ranges.subgroup_size or 128) - 1)
+
+
+def _subgroup(ranges: Ranges, op: Operation) -> Range | None:
+    """A workgroup has no more subgroups than threads."""
+    return Range(0, prod(ranges.threads) - 1)
 
 
 RULES: dict[type[Operation], Rule] = {
@@ -479,7 +486,7 @@ RULES: dict[type[Operation], Rule] = {
     gpu.BlockDimOp: _size(lambda ranges, axis: ranges.threads[axis]),
     gpu.GridDimOp: _size(lambda ranges, axis: ranges.grid[axis]),
     gpu.LaneIdOp: _lane,
-    gpu.SubgroupIdOp: _lane,
+    gpu.SubgroupIdOp: _subgroup,
     gpu.SubgroupSizeOp: lambda ranges, op: Range(1, 128),
 }
 """For each operation on integers: what its result lies between."""
