@@ -29,6 +29,7 @@ from stepwell.passes.normalize_linalg import NormalizeLinalgPass
 from stepwell.passes.plan_memory import PlanMemoryPass
 from stepwell.passes.prove_bounds import ProveBoundsPass
 from stepwell.passes.schedule_kernels import ScheduleKernelsPass
+from stepwell.passes.split_contractions import SplitContractionsPass
 from stepwell.passes.split_reductions import SplitReductionsPass
 from stepwell.passes.target import TARGETS, Target
 from stepwell.passes.verification import verify
@@ -88,6 +89,7 @@ STAGES = (
         (
             _same(NormalizeLinalgPass),
             lambda target: SplitReductionsPass(target.name),
+            lambda target: SplitContractionsPass(target.name),
             lambda target: FuseKernelsPass(target.name),
             _same(ExpandMathPass),
         ),

@@ -78,7 +78,7 @@ def _split(op: GenericOp, target: Target) -> None:
         return
     if length <= Domain.max_row and _is_spread(result):
         return
-    chunks = _chunks(sizes, flags, parts)
+    chunks = chunks_of(sizes, flags, parts)
     if not any(chunks) or any(isinstance(inner, IndexOp) for inner in op.body.block.ops):
         return
     assert op.parent is not None
@@ -87,7 +87,7 @@ def _split(op: GenericOp, target: Target) -> None:
     cut = [loop for loop, count in enumerate(chunks) if count]
     outer = [*cut, *parallel] if columns else [*parallel, *cut]
     partial = _partial(emit, op, sizes, flags, chunks, outer)
-    total = _total(emit, op, partial, [outer.index(loop) for loop in (*parallel, *cut)])
+    total = sum_of_parts(emit, op, partial, [outer.index(loop) for loop in (*parallel, *cut)])
     result.replace_all_uses_with(total)
     op.detach()
     op.erase()
@@ -120,7 +120,7 @@ def _is_spread(result: SSAValue) -> bool:
     return False
 
 
-def _chunks(sizes: Sequence[int], flags: Sequence[bool], parts: int) -> list[int]:
+def chunks_of(sizes: Sequence[int], flags: Sequence[bool], parts: int) -> list[int]:
     """Into how many chunks each loop is cut: a divisor of its size, zero where it is not."""
     chunks = [0] * len(sizes)
     for loop, size in enumerate(sizes):
@@ -167,10 +167,10 @@ def _partial(
     maps = [identity(rank)] * len(chunked)
     type_ = TensorType(structured.element_type(op.results[0]), shape)
     start = structured.identity(op).value.data
-    return reduction_form(emit, chunked, maps, len(inner), start, type_, _cloned(op))
+    return reduction_form(emit, chunked, maps, len(inner), start, type_, cloned_body(op))
 
 
-def _total(emit: Emitter, op: GenericOp, partial: SSAValue, order: Sequence[int]) -> SSAValue:
+def sum_of_parts(emit: Emitter, op: GenericOp, partial: SSAValue, order: Sequence[int]) -> SSAValue:
     """The reduction of the partial results, by the same combiner.
 
     `order` is, for each loop (old parallel ones, then chunks), its dimension of the partial result.
@@ -199,7 +199,7 @@ def _copy(op: Operation, operands: Sequence[SSAValue]) -> Operation:
     )
 
 
-def _cloned(op: GenericOp) -> Body:
+def cloned_body(op: GenericOp) -> Body:
     """The body of `op` again."""
 
     def body(inner: Emitter, arguments: Sequence[SSAValue]) -> SSAValue:

@@ -1,0 +1,124 @@
+"""Splits the depth of contractions with few results, so that more of the device works (split-K).
+
+Before: 64 x 64 results of depth 100,352.
+
+    %c = linalg.generic {maps = [(m, n, k) -> (m, k), (m, n, k) -> (k, n), (m, n, k) -> (m, n)],
+        iterators = ["parallel", "parallel", "reduction"]} ins(%a, %b) outs(%zero) { mulf, addf }
+
+After: 128 products of depth 784, then their sum.
+
+    %x = linalg.generic {(m, s, k) -> (m, s * 784 + k)} ins(%a) { yield }
+    %y = linalg.generic {(s, k, n) -> (s * 784 + k, n)} ins(%b) { yield }
+    %p = linalg.generic {maps = [(s, m, n, k) -> (m, s, k), (s, m, n, k) -> (s, k, n),
+        (s, m, n, k) -> (s, m, n)], iterators = ["parallel", "parallel", "parallel", "reduction"]}
+        ins(%x, %y) outs(%zeros) { mulf, addf }
+    %c = linalg.generic {maps = [(m, n, s) -> (s, m, n), (m, n, s) -> (m, n)],
+        iterators = ["parallel", "parallel", "reduction"]} ins(%p) outs(%zero) { addf }
+
+The parts are added in their order: results do not depend on how the device runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.context import Context
+from xdsl.dialects import func
+from xdsl.dialects.builtin import AffineMapAttr, ModuleOp, TensorType
+from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.ir import SSAValue
+from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
+from xdsl.passes import ModulePass
+
+from stepwell.dialects.emit import Emitter
+from stepwell.passes import structured
+from stepwell.passes.linalg_forms import projection, reduction_form, view_form
+from stepwell.passes.split_reductions import chunks_of, cloned_body, sum_of_parts
+from stepwell.passes.target import Target, target_named
+
+RESULTS = 16
+"""Results that a thread computes where there are enough for the device."""
+ROUNDS = 4
+"""Times that the parts occupy the device, which evens out how long they take."""
+SHALLOWEST = 256
+"""Depth of a part at least: below it, writing and adding the parts costs what they save."""
+
+
+@dataclass(frozen=True)
+class SplitContractionsPass(ModulePass):
+    """Splits deep contractions with few results into parallel parts and their sum."""
+
+    name = "split-contractions"
+
+    target: str = "software"
+    """The device class, whose number of threads decides."""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        target = target_named(self.target)
+        for function in op.body.block.ops:
+            if isinstance(function, func.FuncOp) and function.body.blocks:
+                for inner in list(function.body.block.ops):
+                    if isinstance(inner, GenericOp) and any(structured.reduction_flags(inner)):
+                        loops = structured.contraction_loops(inner)
+                        if loops is not None:
+                            _split(inner, loops[3], target)
+
+
+def _split(op: GenericOp, depth: Sequence[int], target: Target) -> None:
+    sizes, flags = structured.loop_sizes(op), structured.reduction_flags(op)
+    threads = max(1, structured.size_of(op.results[0]) // RESULTS)
+    length = prod(sizes[loop] for loop in depth)
+    parts = min(ROUNDS * target.split_threads // threads, length // SHALLOWEST)
+    if threads >= target.split_threads or parts < 2:
+        return
+    chunks = chunks_of(sizes, flags, parts)
+    cut = [loop for loop, count in enumerate(chunks) if count]
+    if not cut:
+        return
+    assert op.parent is not None
+    emit = Emitter(op.parent, before=op, location=op.location)
+    parallel = [loop for loop, reduced in enumerate(flags) if not reduced]
+    partial = _partial(emit, op, cut, parallel, chunks)
+    outer = [*cut, *parallel]
+    total = sum_of_parts(emit, op, partial, [outer.index(loop) for loop in (*parallel, *cut)])
+    op.results[0].replace_all_uses_with(total)
+    op.detach()
+    op.erase()
+
+
+def _partial(
+    emit: Emitter, op: GenericOp, cut: list[int], parallel: list[int], chunks: list[int]
+) -> SSAValue:
+    """The contraction of each part; its loops are the parts, the old parallel loops, the rest."""
+    sizes, flags = structured.loop_sizes(op), structured.reduction_flags(op)
+    inner = [loop for loop, reduced in enumerate(flags) if reduced]
+    rank = len(cut) + len(parallel) + len(inner)
+    place = {loop: position for position, loop in enumerate([*parallel, *inner], len(cut))}
+    inputs: list[SSAValue] = []
+    maps: list[AffineMapAttr] = []
+    for value, map in zip(op.inputs, structured.input_maps(op), strict=True):
+        shape: list[int] = []
+        source: list[AffineExpr] = []
+        loops: list[int] = []
+        for expr in map.results:
+            assert isinstance(expr, AffineDimExpr), "operands of a contraction are projections"
+            loop = expr.position
+            if chunks[loop]:
+                size = sizes[loop] // chunks[loop]
+                part, rest = (AffineExpr.dimension(len(shape) + i) for i in range(2))
+                source.append(part * size + rest)
+                shape += [chunks[loop], size]
+                loops += [cut.index(loop), place[loop]]
+            else:
+                source.append(AffineExpr.dimension(len(shape)))
+                shape.append(sizes[loop])
+                loops.append(place[loop])
+        type_ = TensorType(structured.element_type(value), shape)
+        inputs.append(view_form(emit, value, AffineMap(len(shape), 0, tuple(source)), type_))
+        maps.append(projection(rank, loops))
+    shape = [*(chunks[loop] for loop in cut), *(sizes[loop] for loop in parallel)]
+    type_ = TensorType(structured.element_type(op.results[0]), shape)
+    start = structured.identity(op).value.data
+    return reduction_form(emit, inputs, maps, len(inner), start, type_, cloned_body(op))
