@@ -44,6 +44,7 @@ from stepwell.dialects.array.logic import (
     WhereOp,
 )
 from stepwell.dialects.array.reduction import SumOp
+from stepwell.dialects.array.scattering import is_sorting_cheaper, scatter_sorted
 from stepwell.dialects.array.shape import (
     BroadcastOp,
     IotaOp,
@@ -304,6 +305,18 @@ class ScatterAddOp(CompositeOp):
     def decompose(self, emit: Emitter, *operands: SSAValue) -> Sequence[SSAValue]:
         operand, indices, updates = operands
         size, *rest = shape_of(operand)
+        count, width = prod(shape_of(indices)), prod(rest)
+        if not is_sorting_cheaper(size, count, width):
+            return (emit(AddOp(operand, self._compared(emit, *operands))),)
+        indices = emit(ReshapeOp(indices, [count]))
+        updates = emit(ReshapeOp(updates, [count, width]))
+        target = emit(ReshapeOp(operand, [size, width]))
+        return (emit(ReshapeOp(scatter_sorted(emit, target, indices, updates), [size, *rest])),)
+
+    def _compared(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        """For each element of the result, the sum over all updates of those that belong to it."""
+        operand, indices, updates = operands
+        size, *rest = shape_of(operand)
         count = prod(shape_of(indices))
         hits = _hits(emit, emit(ReshapeOp(indices, [count])), size, 0)
         wide = [size, count, *rest]
@@ -313,7 +326,7 @@ class ScatterAddOp(CompositeOp):
         chosen = emit(
             WhereOp(emit(BroadcastOp(hits, wide, [0, 1])), spread, zeros_like(emit, spread))
         )
-        return (emit(AddOp(operand, emit(SumOp(chosen, [1])))),)
+        return emit(SumOp(chosen, [1]))
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         (ct,) = cotangents

@@ -88,6 +88,19 @@ def scatter_cases():
                 gradient=(0, 2),
                 ulps=8,
             )
+    # Large enough that sorting the updates is cheaper than comparing every element with each.
+    for dtype, at, kind in [("f32", (8, 8), "i32"), ("f16", (61,), "u32"), ("u32", (61,), "i32")]:
+        yield Case(
+            f"sorted {dtype}-{at}",
+            (
+                Argument((64, 40), dtype, (0, 2)),
+                Argument(at, kind, (0, 9) if kind == "u32" else (-3, 70)),
+                Argument((*at, 40), dtype, (0, 2)),
+            ),
+            lambda emit, *operands: emit(ops.ScatterAddOp(*operands)),
+            scatter_add,
+            ulps=16,
+        )
 
 
 def one_hot_cases():
