@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -23,7 +24,7 @@ from rich.table import Table
 from stepwell.backends.device import open_device
 from stepwell.backends.errors import ArgumentError, DeviceError
 from stepwell.dialects.errors import StepwellError
-from stepwell.tools.benchmarks import compiling, launching, speed
+from stepwell.tools.benchmarks import compiling, launching, peak, report, speed
 from stepwell.tools.benchmarks.figures import PEERS, Benchmark, Figure, Settings
 from stepwell.tools.driver.suggest import did_you_mean
 
@@ -34,6 +35,8 @@ _WIDE = 160
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; `argv` is without the program's name."""
     args = _parser().parse_args(argv)
+    if args.report:
+        return _report(args.report, Path(args.to))
     settings = Settings(args.device, frozenset(PEERS if args.peers else ()), args.quick)
     console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
     try:
@@ -48,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             failed += not whole
             if args.json not in (None, "-"):
                 # Measuring takes minutes: what was measured outlives an interruption.
-                _write(args.json, figures, _about(settings))
+                _write(args.json, figures, _about(settings), _options(args))
         if args.json == "-":
-            _write(args.json, figures, _about(settings))
+            _write(args.json, figures, _about(settings), _options(args))
         else:
             console.print(_table(figures, _about(settings)))
     except (ArgumentError, DeviceError, StepwellError, OSError, LookupError) as error:
@@ -77,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
     parser.add_argument("--list", action="store_true", help="list the benchmarks and exit")
+    parser.add_argument(
+        "--report", nargs="+", metavar="FILE", help="measure nothing: performance.md from --json"
+    )
+    parser.add_argument("--to", metavar="FOLDER", default="docs", help="of the report")
     return parser
 
 
@@ -84,7 +91,7 @@ def _benchmarks(settings: Settings) -> list[Benchmark]:
     """Every family in order."""
     return [
         benchmark
-        for family in (compiling, launching, speed)
+        for family in (peak, compiling, launching, speed)
         for benchmark in family.benchmarks(settings)
     ]
 
@@ -164,12 +171,28 @@ def _number(value: float | None, unit: str) -> str:
     return "" if value is None else f"{value:.4g} {unit}".rstrip()
 
 
-def _write(path: str, figures: Sequence[Figure], about: dict[str, str]) -> None:
+def _options(args: argparse.Namespace) -> str:
+    """What measures a row again, after its name."""
+    device = f" --device {shlex.quote(args.device)}" if args.device else ""
+    return device + " --peers" * args.peers + " --quick" * args.quick
+
+
+def _report(paths: Sequence[str], folder: Path) -> int:
+    try:
+        for path in report.write(paths, folder):
+            print(f"{path} written")
+    except (OSError, ValueError, ImportError, report.ReportError) as error:
+        print(f"stepwell bench: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _write(path: str, figures: Sequence[Figure], about: dict[str, str], options: str) -> None:
     written = [
         {**asdict(figure), "verdicts": {bar.peer: figure.verdict(bar) for bar in figure.bars}}
         for figure in figures
     ]
-    document: dict[str, Any] = {**about, "figures": written}
+    document: dict[str, Any] = {**about, "options": options, "figures": written}
     text = json.dumps(document, indent=1) + "\n"
     if path == "-":
         sys.stdout.write(text)

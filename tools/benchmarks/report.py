@@ -1,0 +1,202 @@
+"""docs/performance.md from what `stepwell bench --json` wrote: tables, bars, a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stepwell.tools.benchmarks.roofline import draw
+
+Row = Mapping[str, Any]
+"""A figure as JSON has it."""
+
+_GROUPS = {
+    "Matrix products": ("matmul", "gemv"),
+    "Attention": ("attention",),
+    "Convolution": ("conv",),
+    "Elementwise": ("copy", "chain", "gelu"),
+    "Softmax, norms, cross entropy": ("softmax", "layer-norm", "rms-norm", "cross-entropy"),
+    "Reductions": ("sum", "argmax"),
+    "Embedding": ("embedding",),
+    "Whole models": ("mlp", "gpt", "block"),
+    "Others": ("",),
+}
+"""Title -> how the names of its rows begin after `speed.`."""
+
+_VERSIONS = ("stepwell", "xdsl", "wgpu", "python", "peer torch", "peer tinygrad")
+
+_HEAD = """\
+# Performance
+
+Written by `stepwell bench --report`, from what `stepwell bench --json` measured. Nothing here is
+written by hand.
+
+A ratio is the peer's time over Stepwell's, measured in the same run: above 1, Stepwell is faster.
+"Copy" is the share of the device's copy bandwidth, measured by a copy written by hand in the same
+run: the least bytes that the row can move, at that bandwidth, over its time. A bar is met (*pass*),
+met with room (*aim*) or missed (*short*).
+"""
+
+
+class ReportError(Exception):
+    """A file is not what `stepwell bench --json` writes."""
+
+
+def write(paths: Sequence[str], folder: Path) -> list[Path]:
+    """Writes performance.md and a picture for each file that has rows for one. Raises: ReportError.
+
+    Returns what was written.
+    """
+    written: list[Path] = []
+    parts = [_HEAD]
+    for number, path in enumerate(paths):
+        document = _read(path)
+        picture = folder / f"performance{f'-{number + 1}' if number else ''}.svg"
+        if draw(document, picture):
+            written.append(picture)
+        parts.append(section(document, picture.name if picture in written else ""))
+    page = folder / "performance.md"
+    page.write_text("\n".join(parts), "utf-8")
+    return [page, *written]
+
+
+def section(document: Mapping[str, Any], picture: str = "") -> str:
+    """What was measured on one device, in Markdown."""
+    rows: list[Row] = document["figures"]
+    versions = ", ".join(
+        f"{name.removeprefix('peer ')} {_version(name, document[name])}"
+        for name in _VERSIONS
+        if name in document
+    )
+    lines = [
+        f"## {document['device']}\n",
+        f"Measured {document.get('date', 'on an unknown day')} with {versions}.",
+        f"Machine: {document.get('machine', 'unknown')}.\n",
+        _peaks(rows),
+        f"A row is measured again by `stepwell bench NAME{_options(document)}` with the name in "
+        "its first column.\n",
+        _summary(rows),
+    ]
+    if picture:
+        lines.append(f"![The rows beside what the device can do]({picture})\n")
+    return "\n".join([*filter(None, lines), *_tables(rows)])
+
+
+def _read(path: str) -> dict[str, Any]:
+    document = json.loads(Path(path).read_text("utf-8"))
+    if not isinstance(document, dict) or not {"device", "figures"} <= set(document):
+        raise ReportError(f"{path}: not what `stepwell bench --json` writes")
+    return document
+
+
+def _version(name: str, text: str) -> str:
+    """A peer's text names the peer already."""
+    return text.removeprefix(name.removeprefix("peer ")).strip()
+
+
+def _options(document: Mapping[str, Any]) -> str:
+    peers = any(name.startswith("peer ") for name in document)
+    return document.get("options", " --peers" if peers else "")
+
+
+def _peaks(rows: Iterable[Row]) -> str:
+    from stepwell.tools.benchmarks.roofline import peaks
+
+    bandwidth, flops = peaks(rows)
+    texts = [f"copy bandwidth {bandwidth:,.0f} GB/s"] if bandwidth else []
+    texts += [f"multiply-adds in f32 {flops / 1e3:,.3g} TFLOP/s"] if flops else []
+    return f"The device's own limits in this run: {', '.join(texts)}.\n" if texts else ""
+
+
+def _summary(rows: Iterable[Row]) -> str:
+    verdicts = [
+        (row["name"], verdict) for row in rows for verdict in row.get("verdicts", {}).values()
+    ]
+    counted = [verdict for _, verdict in verdicts if verdict]
+    lines = [
+        f"Of {len(counted)} bars, {counted.count('aim')} are met with room, "
+        f"{counted.count('pass')} are met and {counted.count('short')} are missed"
+        + (
+            f"; {len(verdicts) - len(counted)} were not measured.\n"
+            if len(counted) < len(verdicts)
+            else ".\n"
+        )
+        if verdicts
+        else ""
+    ]
+    wrong = [row["name"] for row in rows if row["more"].get("wrong")]
+    if wrong:
+        names = ", ".join(f"`{name}`" for name in wrong)
+        lines.append(f"**Results too far from PyTorch's**: {names}.\n")
+    return "\n".join(filter(None, lines))
+
+
+def _tables(rows: Sequence[Row]) -> Iterator[str]:
+    speed = [row for row in rows if row["name"].startswith("speed.")]
+    for title, starts in _GROUPS.items():
+        group = [row for row in speed if row["name"].removeprefix("speed.").startswith(starts)]
+        speed = [row for row in speed if row not in group]
+        if group:
+            yield f"### {title}\n\n{_speed_table(group)}"
+    for title, start in (("Compiling", "compile."), ("Launching", "launch.")):
+        group = [
+            row for row in rows if row["name"].startswith(start) and ".pass." not in row["name"]
+        ]
+        if group:
+            lines = [[f"`{row['name']}`", row["what"], _time(row["value"], row["unit"])]
+                     for row in group]  # fmt: skip
+            yield f"### {title}\n\n{_table(['row', 'what', 'Stepwell'], lines)}"
+
+
+def _speed_table(rows: Sequence[Row]) -> str:
+    peers = [p for p in ("torch", "tinygrad") if any(p in row["peers"] for row in rows)]
+    copy = any("copy" in row["peers"] for row in rows)
+    header = ["row", "what", "Stepwell"]
+    header += [cell for peer in peers for cell in (peer, "ratio")]
+    header += [*(["copy"] if copy else []), "rate", "bars"]
+    lines: list[list[str]] = []
+    for row in rows:
+        line = [f"`{row['name']}`", row["what"], _time(row["value"], row["unit"])]
+        for peer in peers:
+            line += [_time(row["peers"].get(peer), row["unit"]), _ratio(row, peer)]
+        if copy:
+            line.append(_ratio(row, "copy"))
+        lines.append([*line, _rate(row), _bars(row)])
+    return _table(header, lines)
+
+
+def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rule = ["---:" if name in ("Stepwell", "ratio", "torch", "tinygrad", "copy", "rate") else "---"
+            for name in header]  # fmt: skip
+    return "".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n"
+        for line in (header, rule, *lines)
+    )
+
+
+def _time(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:.4g} {unit}".rstrip()
+
+
+def _ratio(row: Row, peer: str) -> str:
+    return f"{row['peers'][peer] / row['value']:.2f}" if peer in row["peers"] else ""
+
+
+def _rate(row: Row) -> str:
+    more = row["more"]
+    if more.get("gflops"):
+        return f"{more['gflops'] / 1e3:,.3g} TFLOP/s"
+    return f"{more['gb_per_s']:,.0f} GB/s" if more.get("gb_per_s") else ""
+
+
+def _bars(row: Row) -> str:
+    verdicts = row.get("verdicts", {})
+    texts = [
+        f"{bar['least']:g} {'of ' if bar['peer'] == 'copy' else 'x '}{bar['peer']}: "
+        + ("**short**" if verdict == "short" else verdict)
+        for bar in row.get("bars", ())
+        if (verdict := verdicts.get(bar["peer"]) or "not measured")
+    ]
+    return "; ".join(texts)
