@@ -2,10 +2,11 @@
 
 A workgroup takes `rows` rows of the domain with `threads` threads a row. Each thread folds every
 `threads`-th element (or vector) of its row; the partial results of a row are then combined in a
-tree in workgroup memory. Softmax takes a pass for the maximum, one for the sum, one to write. A row
-that fits is unrolled, so that what a pass loaded the next one finds in registers. Threads beyond
-the end of a row or after the last row read what others read, and neither fold nor store it: guards
-are around combinations and stores only, and what was loaded stays known.
+tree in workgroup memory, or inside subgroups first where the target has them. Softmax takes a pass
+for the maximum, one for the sum, one to write. A row that fits is unrolled, so that what a pass
+loaded the next one finds in registers. Threads beyond the end of a row or after the last row read
+what others read, and neither fold nor store it: guards are around combinations and stores only, and
+what was loaded stays known.
 
 Vectors run along the reduced elements where those are contiguous in memory, else across rows: the
 same schedule serves row sums and column sums.
@@ -18,12 +19,12 @@ from dataclasses import dataclass
 from math import prod
 
 from xdsl.dialects import arith, memref, vector
-from xdsl.dialects.builtin import MemRefType, VectorType
+from xdsl.dialects.builtin import MemRefType, VectorType, f32, i1, i32
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError
-from stepwell.dialects.kernel import FuncOp
+from stepwell.dialects.kernel import FuncOp, SubgroupReduceOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain, Fold
 from stepwell.passes.index import ZERO, Index, Var, delinearize, linearize
@@ -46,6 +47,24 @@ TOGETHER = 4
 """Steps of a longer row that are unrolled in the body of a loop, to have loads in flight."""
 NARROWEST = 32
 """Threads of a row at least, where rows are shared and long enough."""
+PARTS = 16
+"""Subgroups of a row at most: every thread reads the results of all of them."""
+
+_SUBGROUP_KINDS: dict[tuple[type[Operation], Attribute], str] = {
+    (arith.AddfOp, f32): "add",
+    (arith.AddiOp, i32): "add",
+    (arith.MulfOp, f32): "mul",
+    (arith.MuliOp, i32): "mul",
+    (arith.MaximumfOp, f32): "max",
+    (arith.MaxSIOp, i32): "max",
+    (arith.MinimumfOp, f32): "min",
+    (arith.MinSIOp, i32): "min",
+    (arith.AndIOp, i32): "and",
+    (arith.AndIOp, i1): "and",
+    (arith.OrIOp, i32): "or",
+    (arith.OrIOp, i1): "or",
+}
+"""What subgroups combine; WGSL has neither unsigned meaning of i32 nor f16 on every device."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +148,8 @@ class _Reduction:
         self.last: Index = ZERO
         """The step of a thread after those that every thread has, clamped to the row."""
         self.levels = _levels(domain)
+        self.rows_together = plan.row_width == 1 and _is_contiguous(domain, domain.reduced)
+        """Whether the threads of a row are neighbours."""
 
     def run(self) -> FuncOp:
         frame, plan = self.frame, self.plan
@@ -136,10 +157,10 @@ class _Reduction:
         group, grid = frame.workgroup(-(-self.rows // plan.rows))
         local = frame.thread(total)
         # Neighbouring threads take neighbouring memory.
-        if plan.row_width > 1 or not _is_contiguous(frame.domain, frame.domain.reduced):
-            self.slot, self.part = local % plan.rows, local // plan.rows
-        else:
+        if self.rows_together:
             self.slot, self.part = local // plan.threads, local % plan.threads
+        else:
+            self.slot, self.part = local % plan.rows, local // plan.rows
         number = group * plan.rows + self.slot
         inside = frame.below(number, self.rows)
         alone = plan.threads == 1
@@ -274,16 +295,69 @@ class _Reduction:
         if self.plan.threads == 1:
             return values
         if self.plan.row_width == 1:
+            kinds = self._subgroup_kinds(level, values)
+            if kinds is not None:
+                return self._across_subgroups(level, kinds, values)
             return self._tree(level, values)
         # Vectors of results would take too much workgroup memory together.
         return [self._tree([fold], [value])[0] for fold, value in zip(level, values, strict=True)]
+
+    def _subgroup_kinds(
+        self, level: Sequence[Fold], values: Sequence[SSAValue]
+    ) -> list[str] | None:
+        """How subgroups combine the values, if each is of one row and can combine them all."""
+        size, plan = self.frame.target.subgroup_size, self.plan
+        if size is None or not self.rows_together or plan.threads % size:
+            return None
+        if plan.threads // size > PARTS:
+            return None
+        kinds = [
+            _SUBGROUP_KINDS.get((type(structured.combiner(fold.op)), value.type))
+            for fold, value in zip(level, values, strict=True)
+        ]
+        return None if None in kinds else [kind for kind in kinds if kind is not None]
+
+    def _across_subgroups(
+        self, level: Sequence[Fold], kinds: Sequence[str], values: Sequence[SSAValue]
+    ) -> list[SSAValue]:
+        """Combines results inside subgroups, then in every thread those of a row's subgroups."""
+        frame, points = self.frame, self.points
+        size = frame.target.subgroup_size
+        assert size is not None
+        lane = frame.lane()
+        results = [
+            points.emit(SubgroupReduceOp(kind, value))
+            for kind, value in zip(kinds, values, strict=True)
+        ]
+        parts = self.plan.threads // size
+        if parts == 1:
+            return results
+        memories = self._memories(results, self.plan.rows * parts)
+
+        def write() -> tuple[()]:
+            position = points.index(self.slot * parts + self.part // size)
+            for memory, result in zip(memories, results, strict=True):
+                points.emit.insert(memref.StoreOp.get(result, memory, [position]))
+            return ()
+
+        frame.when(frame.below(lane, 1), write)
+        frame.barrier()
+        places = [points.index(self.slot * parts + number) for number in range(parts)]
+        for number, (fold, memory) in enumerate(zip(level, memories, strict=True)):
+            first, *others = [points.emit(memref.LoadOp.get(memory, [at])) for at in places]
+            for other in others:
+                first = self._join(structured.combiner(fold.op), first, other)
+            results[number] = first
+        # The memory is written again by the next reduction.
+        frame.barrier()
+        return results
 
     def _tree(self, level: Sequence[Fold], values: Sequence[SSAValue]) -> list[SSAValue]:
         """Combines several results in a tree, with the same barriers."""
         plan, frame, points = self.plan, self.frame, self.points
         width = plan.row_width
         combiners = [structured.combiner(fold.op) for fold in level]
-        memories = self._memories(values)
+        memories = self._memories(values, plan.rows * plan.threads * width)
 
         def at(part: Index) -> SSAValue:
             return points.index((part * plan.rows + self.slot) * width)
@@ -323,15 +397,14 @@ class _Reduction:
         frame.barrier()
         return results
 
-    def _memories(self, values: Sequence[SSAValue]) -> list[SSAValue]:
-        """Workgroup memory for a part of each value a thread, the same in every level."""
+    def _memories(self, values: Sequence[SSAValue], size: int) -> list[SSAValue]:
+        """Workgroup memory of `size` elements for each value, the same in every level."""
         found: list[SSAValue] = []
         for value in values:
             element = value.type.element_type if isinstance(value.type, VectorType) else value.type
             number = sum(1 for memory in found if _element(memory) == element)
-            key = (element, number)
+            key = (element, number, size)
             if key not in self.shared:
-                size = self.plan.rows * self.plan.threads * self.plan.row_width
                 self.shared[key] = self.frame.shared(element, size)
             found.append(self.shared[key])
         return found

@@ -24,6 +24,7 @@ from xdsl.dialects.builtin import ModuleOp
 import stepwell as sw
 from stepwell.backends.program import Dispatch, Program
 from stepwell.backends.reference import run
+from stepwell.dialects.kernel import SubgroupReduceOp
 from stepwell.passes.pipeline import lower
 from stepwell.passes.target import TARGETS, target_named
 
@@ -325,6 +326,39 @@ def test_case(case: Case, target: str) -> None:
         results = run(tiled(case.label, target), "main", copies)
         case.check([np.asarray(result) for result in results], arrays)
     case.check(on_device(program(case.label, target), arrays), arrays)
+
+
+SUBGROUPS = [
+    Case(f"{label} {_text(shape)}", f, g, ((shape, dtype),), prod(shape), 1e-5)
+    for shape in [(3, 257), (7, 1024), (70, 128), (2, 5001)]
+    for label, dtype, f, g in [
+        ("sum", "f32", *_sums(1)),
+        ("sum of i32", "i32", lambda x: sw.sum(x, axis=1), lambda x: x.sum(1, dtype=np.int32)),
+        ("unsigned max", "u32", lambda x: sw.max(x, axis=1), lambda x: x.max(1)),
+        ("half max", "f16", lambda x: sw.max(x, axis=1), lambda x: x.max(1)),
+        ("any and all", "bool", lambda x: (sw.any(x, axis=1), sw.all(x, axis=1)),
+         lambda x: (x.any(1), x.all(1))),
+        ("argmax", "f32", lambda x: sw.argmax(x, axis=1), lambda x: x.argmax(1)),
+        ("softmax", "f32", lambda x: sw.softmax(x, axis=1), _softmax),
+    ]
+]  # fmt: skip
+"""Rows that subgroups combine, and two types that they do not."""
+
+
+@pytest.mark.parametrize("target", ["desktop-subgroup32", "software-subgroup8"])
+@pytest.mark.parametrize("case", SUBGROUPS, ids=[case.label for case in SUBGROUPS])
+def test_subgroups(case: Case, target: str) -> None:
+    """Interpreted as threads in subgroups of the target's size; Tint accepts the shaders."""
+    arrays = case.arrays()
+    module = lower(traced(case.function, arrays), target_named(target), "tiled", verify_each=True)
+    combined = any(isinstance(op, SubgroupReduceOp) for op in module.walk())
+    if target.startswith("desktop"):
+        assert combined == (arrays[0].dtype not in (np.uint32, np.float16))
+    results = run(module, "main", [array.copy() for array in arrays])
+    case.check([np.asarray(result) for result in results], arrays)
+    if shaders.tint_command() is not None:
+        kernels = program_of(module, target).kernels.values()
+        shaders.validate_tint([kernel.wgsl for kernel in kernels])
 
 
 @targets

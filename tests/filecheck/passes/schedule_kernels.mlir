@@ -1,5 +1,6 @@
 // RUN: wgpu-opt %s --to=buffers -p schedule-kernels | filecheck %s
 // RUN: wgpu-opt %s --to=buffers -p 'schedule-kernels{target=desktop}' | filecheck %s --check-prefix=DESKTOP
+// RUN: wgpu-opt %s --to=buffers -p 'schedule-kernels{target=desktop-subgroup32}' | filecheck %s --check-prefix=SUBGROUP
 
 // A map: one vector of four elements a thread, and as many threads as that takes.
 // CHECK:      kernel.func @map_0(%x: memref<8xf32>, %[[Y:.*]]: memref<8xf32>) attributes {workgroup_size = array<i32: 2, 1, 1>, grid = array<i32: 1, 1, 1>, stepwell.flops = 8 : i64, stepwell.bytes = 64 : i64} {
@@ -65,12 +66,25 @@ func.func @rows(%x: tensor<64x32xf32>) -> tensor<64xf32> {
   func.return %0 : tensor<64xf32>
 }
 
-// A long row is a loop over its elements.
+// A long row is a loop over its elements. Subgroups combine it where the target has them, and every
+// thread then what the eight subgroups of the row have found.
 // CHECK:      kernel.func @reduction_5(
 // CHECK:        scf.for %{{.*}} = %{{.*}} to %{{.*}} step %{{.*}} iter_args(%{{.*}} = %{{.*}}) -> (vector<4xf32>)
 // CHECK:          vector.load
 // CHECK:          arith.maximumf
 // CHECK:          scf.yield
+// SUBGROUP:   kernel.func @reduction_5({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>, grid = array<i32: 64, 1, 1>, subgroup_size = 32 : i32
+// SUBGROUP:     %[[LANE:.*]] = "gpu.lane_id"() : () -> index
+// SUBGROUP-NEXT: %[[PART:.*]] = kernel.subgroup_reduce "max" %{{.*}} : f32
+// SUBGROUP-NEXT: %[[PARTS:.*]] = memref.alloca() : memref<8xf32, #kernel.workgroup>
+// SUBGROUP:     arith.cmpi ult, %[[LANE]], %{{.*}} : index
+// SUBGROUP-NEXT: scf.if
+// SUBGROUP:       memref.store %[[PART]], %[[PARTS]][
+// SUBGROUP:     "gpu.barrier"
+// SUBGROUP-COUNT-8: memref.load %[[PARTS]][
+// SUBGROUP-COUNT-7: arith.maximumf
+// SUBGROUP:     "gpu.barrier"
+// SUBGROUP:     kernel.return
 func.func @long(%x: tensor<64x1024xf32>) -> tensor<64xf32> {
   %0 = array.max %x axes [1] : (tensor<64x1024xf32>) -> tensor<64xf32>
   func.return %0 : tensor<64xf32>
