@@ -325,7 +325,7 @@ class _Reduction:
         size = frame.target.subgroup_size
         assert size is not None
         lane = frame.lane()
-        results = [
+        results: list[SSAValue] = [
             points.emit(SubgroupReduceOp(kind, value))
             for kind, value in zip(kinds, values, strict=True)
         ]
