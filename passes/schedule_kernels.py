@@ -36,6 +36,7 @@ from stepwell.passes.schedules.frame import Frame
 from stepwell.passes.schedules.map import schedule_map
 from stepwell.passes.schedules.reduction import schedule_reduction
 from stepwell.passes.schedules.register_tiles import RegisterTiles
+from stepwell.passes.schedules.subgroup_tiles import SubgroupTiles
 from stepwell.passes.schedules.workgroup_tiles import WorkgroupTiles
 from stepwell.passes.structured import Kind
 from stepwell.passes.target import target_named
@@ -68,6 +69,8 @@ def _schedule(frame: Frame) -> FuncOp:
             contraction = Contraction(frame)
             if frame.target.tiles_in_workgroup_memory:
                 return WorkgroupTiles(contraction).run()
+            if frame.target.subgroup_size is not None:
+                return SubgroupTiles(contraction).run()
             return RegisterTiles(contraction).run()
         case Kind.REDUCTION:
             return schedule_reduction(frame)

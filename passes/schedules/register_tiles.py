@@ -29,20 +29,21 @@ class RegisterTiles:
         self.rows = min(rows, contraction.rows.extent)
         self.vectors = max(1, min(vectors, contraction.column_vectors // THREADS))
         self.step = min(step, contraction.depth.extent)
+        self.threads = THREADS
 
     def run(self) -> FuncOp:
         it, frame = self.it, self.it.frame
         row_tiles = -(-it.rows.extent // self.rows)
-        column_tiles = -(-it.column_vectors // (THREADS * self.vectors))
+        column_tiles = -(-it.column_vectors // (self.threads * self.vectors))
         group, grid = frame.workgroup(it.batch.extent * row_tiles * column_tiles)
         group = frame.clamped(group, it.batch.extent * row_tiles * column_tiles)
-        thread = frame.thread(THREADS)
+        thread = frame.thread(self.threads)
         tile = group // column_tiles
         batch = tile // row_tiles
-        first_row = (tile % row_tiles) * self.rows
-        first_column = (group % column_tiles) * (THREADS * self.vectors) + thread
-        rows = [first_row + row for row in range(self.rows)]
-        columns = [first_column + column * THREADS for column in range(self.vectors)]
+        self.first_row = (tile % row_tiles) * self.rows
+        first_column = (group % column_tiles) * (self.threads * self.vectors) + thread
+        rows = [self.first_row + row for row in range(self.rows)]
+        columns = [first_column + column * self.threads for column in range(self.vectors)]
         # Rows and columns past the end repeat the last one, and are not written.
         safe_rows = [frame.clamped(row, it.rows.extent) for row in rows]
         safe_columns = [frame.clamped(column, it.column_vectors) for column in columns]
@@ -59,18 +60,32 @@ class RegisterTiles:
         )
         if rest:
             results = step(constant(full * self.step), rest, results)
-        for (row, column), result in zip(product(rows, columns), results, strict=True):
-            inside = frame.both(
-                frame.below(row, it.rows.extent), frame.below(column, it.column_vectors)
-            )
-            it.epilogue(
-                batch,
-                frame.guarded(row, it.rows.extent),
-                frame.guarded(column, it.column_vectors) * it.width + it.lane,
-                result,
-                inside,
-            )
-        return frame.finish(THREADS, grid)
+        self._write(batch, first_column, results)
+        return frame.finish(self.threads, grid)
+
+    def _write(self, batch: Index, first_column: Index, results: Sequence[SSAValue]) -> None:
+        """The epilogue of every result: once in the kernel, in a loop over an array of them."""
+        it, frame, points = self.it, self.it.frame, self.it.points
+        with points.over(it.lanes):
+            memory = frame.private(results, it.width)
+
+            def write(number: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
+                row = self.first_row + number // self.vectors
+                column = first_column + (number % self.vectors) * self.threads
+                result = points.load(memory, number * it.width + it.lane)
+                inside = frame.both(
+                    frame.below(row, it.rows.extent), frame.below(column, it.column_vectors)
+                )
+                it.epilogue(
+                    batch,
+                    frame.guarded(row, it.rows.extent),
+                    frame.guarded(column, it.column_vectors) * it.width + it.lane,
+                    result,
+                    inside,
+                )
+                return carried
+
+            frame.loop(len(results), [], write)
 
     def _step(
         self,

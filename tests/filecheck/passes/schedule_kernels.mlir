@@ -1,6 +1,7 @@
 // RUN: wgpu-opt %s --to=buffers -p schedule-kernels | filecheck %s
 // RUN: wgpu-opt %s --to=buffers -p 'schedule-kernels{target=desktop}' | filecheck %s --check-prefix=DESKTOP
 // RUN: wgpu-opt %s --to=buffers -p 'schedule-kernels{target=desktop-subgroup32}' | filecheck %s --check-prefix=SUBGROUP
+// RUN: wgpu-opt %s --to=buffers -p 'schedule-kernels{target=software-subgroup8}' | filecheck %s --check-prefix=BROADCAST
 
 // A map: one vector of four elements a thread, and as many threads as that takes.
 // CHECK:      kernel.func @map_0(%x: memref<8xf32>, %[[Y:.*]]: memref<8xf32>) attributes {workgroup_size = array<i32: 2, 1, 1>, grid = array<i32: 1, 1, 1>, stepwell.flops = 8 : i64, stepwell.bytes = 64 : i64} {
@@ -100,6 +101,16 @@ func.func @long(%x: tensor<64x1024xf32>) -> tensor<64xf32> {
 // CHECK:        scf.yield
 // CHECK-COUNT-16: vector.store
 // CHECK:        kernel.return
+// A subgroup reads eight rows at once, four steps of the depth each, and broadcasts them.
+// BROADCAST:      kernel.func @contraction_6({{.*}} attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 2, 1, 1>, subgroup_size = 8 : i32
+// BROADCAST:        gpu.lane_id
+// BROADCAST:        scf.for
+// BROADCAST:          vector.load %x
+// BROADCAST-NOT:      vector.load %x
+// BROADCAST-COUNT-32: kernel.subgroup_broadcast %{{.*}}, {{[0-7]}} : f32
+// BROADCAST-NOT:      kernel.subgroup_broadcast
+// BROADCAST:          vector.load %w
+
 // DESKTOP:      kernel.func @contraction_6({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>
 // DESKTOP:        memref.alloca() : memref<1088xf32, #kernel.workgroup>
 // DESKTOP-NEXT:   memref.alloca() : memref<1024xf32, #kernel.workgroup>
