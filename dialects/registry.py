@@ -15,6 +15,6 @@ def _load(name: str) -> Dialect:
 
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
-    name: partial(_load, name) for name in ("array", "kernel", "wgsl", "webgpu")
+    name: partial(_load, name) for name in ("array", "linalg_ext", "kernel", "wgsl", "webgpu")
 }
 """Stepwell's dialects: name -> a function that imports and returns it."""

@@ -22,6 +22,8 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
+from stepwell.dialects import linalg_ext
+from stepwell.dialects.array import attention
 from stepwell.dialects.array.base import (
     ArrayOp,
     ElementwiseOp,
@@ -192,8 +194,12 @@ def _lower(op: Operation, values: dict[SSAValue, SSAValue], block: Block) -> Non
     """Appends the low form of `op` to `block` and records the values of its results."""
     emit = Emitter(block, location=op.location)
     operands = [values[operand] for operand in op.operands]
-    if form := _form(type(op)):
-        results: Values = [form(op, emit, operands)]
+    if isinstance(op, attention.AttentionOp):
+        results: Values = emit.all(
+            linalg_ext.AttentionOp(operands, [r.type for r in op.results], op.scale, op.causal)
+        )
+    elif form := _form(type(op)):
+        results = [form(op, emit, operands)]
     elif op.name.startswith("array."):
         raise UnsupportedError(
             f"{where(op.location)}{op.name} has no linalg form; "

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from stepwell.dialects.array.base import CompositeOp
+from stepwell.dialects.array.attention import AttentionOp
+from stepwell.dialects.array.base import CompositeOp, shape_of
 from stepwell.dialects.emit import Emitter
+from stepwell.passes.schedules.attention import plans
+from stepwell.passes.target import Target, target_named
 
 
 def decompose(op: CompositeOp) -> list[Operation]:
@@ -30,6 +35,14 @@ def decompose(op: CompositeOp) -> list[Operation]:
     return new
 
 
+def _stays_whole(op: CompositeOp, target: Target) -> bool:
+    """Whether the target has a schedule for the composite, at its shape."""
+    if not isinstance(op, AttentionOp):
+        return False
+    return bool(plans(target, *(shape_of(value) for value in (op.query, op.key, op.value))))
+
+
+@dataclass(frozen=True)
 class DecomposeCompositesPass(ModulePass):
     """Replaces every composite `array` operation by its decomposition.
 
@@ -47,7 +60,15 @@ class DecomposeCompositesPass(ModulePass):
 
     name = "decompose-composites"
 
+    target: str = "software"
+    """The device class, whose schedules want some composites whole."""
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        pending = [found for found in op.walk() if isinstance(found, CompositeOp)]
+        target = target_named(self.target)
+        pending = [
+            found
+            for found in op.walk()
+            if isinstance(found, CompositeOp) and not _stays_whole(found, target)
+        ]
         while pending:
             pending += [new for new in decompose(pending.pop()) if isinstance(new, CompositeOp)]

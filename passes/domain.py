@@ -18,6 +18,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr
 
 from stepwell.dialects.errors import UnsupportedError, where
+from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes import structured
 from stepwell.passes.index import (
     Index,
@@ -70,10 +71,11 @@ class Domain:
         Raises: UnsupportedError for an operation that cannot share it.
         """
         domain = Domain()
-        for op in reversed([op for op in ops if isinstance(op, FillOp | GenericOp)]):
-            (result,) = op.results
-            read = result in domain.places or result in stored
-            if read and not domain.add(op, stored=result in stored):
+        structures = FillOp | GenericOp | AttentionOp
+        for op in reversed([op for op in ops if isinstance(op, structures)]):
+            kept = any(result in stored for result in op.results)
+            read = kept or any(result in domain.places for result in op.results)
+            if read and not domain.add(op, stored=kept):
                 raise UnsupportedError(
                     f"{where(op.location)}{op.name} does not share the domain of its kernel"
                 )
@@ -113,8 +115,10 @@ class Domain:
         return added
 
     def _root(self, op: Operation) -> bool:
-        (result,) = op.results
         kind = kind_of(op)
+        if kind is Kind.ATTENTION:
+            return self._attention(op)
+        (result,) = op.results
         self.parallel = [var(size) for size in shape_of(result)]
         place = tuple(self.parallel)
         self.outputs[result] = place
@@ -127,6 +131,17 @@ class Domain:
         self.kind = kind
         self.reduced = [var(size) for size in _reduced_sizes(op)]
         self._fold(op, place, self.reduced)
+        return True
+
+    def _attention(self, op: Operation) -> bool:
+        """Operands are read all over, many times: nothing but what they are computed from joins."""
+        self.kind = Kind.ATTENTION
+        self.members.append(op)
+        for result in op.results:
+            if result.first_use is not None:
+                self.outputs[result] = tuple(var(size) for size in shape_of(result))
+        for operand in op.operands:
+            self._note(operand, tuple(var(size) for size in shape_of(operand)))
         return True
 
     def _add_map(self, op: Operation, stored: bool) -> bool:

@@ -32,6 +32,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
+from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes import structured
 from stepwell.passes.donation import scalar_slots
 from stepwell.passes.grouping import Group, Grouping
@@ -99,10 +100,13 @@ def _outline(
             value = value.owner.outputs[0]
             last.operands[index] = value
     for op in reversed(list(block.ops)):
-        dead = isinstance(op, GenericOp | FillOp | tensor.EmptyOp | arith.ConstantOp)
+        dead = isinstance(op, _PURE)
         if dead and all(result.first_use is None for result in op.results):
             op.detach()
             op.erase(safe_erase=False)
+
+
+_PURE = (GenericOp, FillOp, AttentionOp, tensor.EmptyOp, arith.ConstantOp)
 
 
 def _in_order(groups: list[Group]) -> list[Group]:

@@ -15,6 +15,7 @@ from xdsl.dialects import func
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import Operation, SSAValue
 
+from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain
 from stepwell.passes.donation import donated_arguments, scalar_slots
@@ -53,9 +54,21 @@ class Grouping:
 
     def run(self) -> list[Group]:
         for op in reversed(list(self.block.ops)):
-            if isinstance(op, GenericOp | FillOp):
+            if isinstance(op, AttentionOp):
+                self._place_alone(op)
+            elif isinstance(op, GenericOp | FillOp):
                 self._place(op)
         return self.groups
+
+    def _place_alone(self, op: AttentionOp) -> None:
+        """An operation of several results, whose kernel only what it reads may join."""
+        if all(result.first_use is None for result in op.results):
+            return
+        group = Group(len(self.groups), Domain())
+        self.groups.append(group)
+        self._add(op, group, stored=True)
+        for result in op.results:
+            self._follow(group, self.readers.get(result, []))
 
     def _place(self, op: GenericOp | FillOp) -> None:
         (result,) = op.results
@@ -63,7 +76,8 @@ class Grouping:
         # Operations within bodies read it where their generic operation stands.
         users = [use.operation for use in result.uses]
         escapes = any(
-            user.parent is self.block and not isinstance(user, GenericOp | FillOp) for user in users
+            user.parent is self.block and not isinstance(user, GenericOp | FillOp | AttentionOp)
+            for user in users
         )
         if not structured.size_of(result) or not (readers or escapes):
             return
@@ -97,8 +111,9 @@ class Grouping:
             return True
         domain = group.domain
         # A contraction reads its operands many times over.
-        many = domain.kind is Kind.CONTRACTION and any(
-            domain.spans_rows(place) for place in domain.places[op.results[0]]
+        many = domain.kind is Kind.ATTENTION or (
+            domain.kind is Kind.CONTRACTION
+            and any(domain.spans_rows(place) for place in domain.places[op.results[0]])
         )
         if many and (again or self._is_costly(op)):
             return False
@@ -193,6 +208,8 @@ class Grouping:
 
 
 def _tensors_read(op: Operation) -> list[SSAValue]:
+    if isinstance(op, AttentionOp):
+        return [*dict.fromkeys(op.operands)]
     if not isinstance(op, GenericOp):
         return []
     return [*dict.fromkeys((*structured.inputs(op), *structured.captured_tensors(op)))]

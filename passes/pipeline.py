@@ -53,7 +53,7 @@ def _same(make: Callable[[], ModulePass]) -> MakePass:
     return lambda target: make()
 
 
-_KERNEL_BODY = frozenset({"linalg", "tensor", "arith", "math"})
+_KERNEL_BODY = frozenset({"linalg", "linalg_ext", "tensor", "arith", "math"})
 
 STAGES = (
     Stage(
@@ -74,9 +74,9 @@ STAGES = (
     ),
     Stage(
         "linalg",
-        "structured operations on tensors, all upstream: one linalg.generic an operation",
+        "structured operations on tensors: one linalg.generic an operation, and whole attention",
         (
-            _same(DecomposeCompositesPass),
+            lambda target: DecomposeCompositesPass(target.name),
             _same(CanonicalizePass),
             _same(CommonSubexpressionElimination),
             _same(ConvertArrayToLinalgPass),

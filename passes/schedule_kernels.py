@@ -31,6 +31,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from stepwell.dialects.kernel import FuncOp
+from stepwell.passes.schedules.attention import schedule_attention
 from stepwell.passes.schedules.contraction import Contraction
 from stepwell.passes.schedules.frame import Frame
 from stepwell.passes.schedules.map import schedule_map
@@ -74,5 +75,7 @@ def _schedule(frame: Frame) -> FuncOp:
             return RegisterTiles(contraction).run()
         case Kind.REDUCTION:
             return schedule_reduction(frame)
+        case Kind.ATTENTION:
+            return schedule_attention(frame)
         case _:
             return schedule_map(frame)

@@ -14,6 +14,8 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
+from stepwell.dialects.linalg_ext import AttentionOp
+
 
 class Kind(Enum):
     """What a structured operation does, from cheapest to place to most demanding."""
@@ -22,6 +24,7 @@ class Kind(Enum):
     MAP = "map"
     REDUCTION = "reduction"
     CONTRACTION = "contraction"
+    ATTENTION = "attention"
 
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:
@@ -81,6 +84,8 @@ def kind_of(op: Operation) -> Kind:
     """The kind of a `linalg.generic` or `linalg.fill`."""
     if isinstance(op, FillOp):
         return Kind.VIEW
+    if isinstance(op, AttentionOp):
+        return Kind.ATTENTION
     assert isinstance(op, GenericOp), f"{op.name} is no structured operation"
     if any(reduction_flags(op)):
         return Kind.CONTRACTION if contraction_loops(op) else Kind.REDUCTION

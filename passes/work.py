@@ -10,6 +10,7 @@ from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Attribute
 
 from stepwell.dialects.kernel import FuncOp
+from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes import structured
 
 FLOPS = "stepwell.flops"
@@ -34,6 +35,10 @@ def work_of(kernel: FuncOp) -> dict[str, Attribute]:
                 inner.dialect_name() in ("arith", "math") for inner in op.body.block.ops
             )
             flops += prod(structured.loop_sizes(op)) * arithmetic
+        elif isinstance(op, AttentionOp):
+            products = 2 * (structured.shape_of(op.query)[-1] + structured.shape_of(op.value)[-1])
+            scores = structured.size_of(op.logsumexp) * structured.shape_of(op.key)[-2]
+            flops += scores * products // (2 if op.causal.value.data else 1)
         elif isinstance(op, bufferization.ToTensorOp):
             moved += byte_size(op.memref.type)
         elif isinstance(op, bufferization.MaterializeInDestinationOp):

@@ -18,13 +18,13 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute
 
-from stepwell.backends.reference import array, host, linalg
+from stepwell.backends.reference import array, attention, host, linalg
 from stepwell.backends.reference.errors import ExecutionError
 from stepwell.backends.reference.machine import Frame, Handlers, Machine
 from stepwell.backends.reference.memory import Array, Buffer, value_dtype
 from stepwell.dialects.errors import DTypeError, ShapeError, where
 
-_HANDLERS: Handlers = {**array.HANDLERS, **linalg.HANDLERS, **host.HANDLERS}
+_HANDLERS: Handlers = {**array.HANDLERS, **linalg.HANDLERS, **attention.HANDLERS, **host.HANDLERS}
 
 DTYPE = "stepwell.dtype"
 """Argument and result attribute: the caller's dtype where the IR's type does not say it ("u32")."""

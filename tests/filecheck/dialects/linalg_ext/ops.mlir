@@ -1,0 +1,16 @@
+// RUN: wgpu-opt %s | filecheck %s
+// RUN: wgpu-opt %s --mlir-print-op-generic | wgpu-opt | filecheck %s
+
+// CHECK-LABEL: @attention
+func.func @attention(%q: tensor<2x5x4xf16>, %k: tensor<2x3x4xf16>, %v: tensor<2x3x8xf16>,
+    %m: tensor<2x5x3xi1>) -> tensor<2x5x8xf16> {
+  // CHECK: linalg_ext.attention %q, %k, %v scale 5.000000e-01 : f64 causal true
+  // CHECK-SAME: -> (tensor<2x5x8xf16>, tensor<2x5xf32>)
+  %y, %l = linalg_ext.attention %q, %k, %v scale 0.5 : f64 causal true
+    : (tensor<2x5x4xf16>, tensor<2x3x4xf16>, tensor<2x3x8xf16>) -> (tensor<2x5x8xf16>, tensor<2x5xf32>)
+  // CHECK: linalg_ext.attention %q, %k, %v mask %m scale
+  %z, %n = linalg_ext.attention %q, %k, %v mask %m scale 0.5 : f64 causal false
+    : (tensor<2x5x4xf16>, tensor<2x3x4xf16>, tensor<2x3x8xf16>, tensor<2x5x3xi1>)
+    -> (tensor<2x5x8xf16>, tensor<2x5xf32>)
+  func.return %z : tensor<2x5x8xf16>
+}
