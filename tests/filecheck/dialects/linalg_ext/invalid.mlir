@@ -1,0 +1,27 @@
+// RUN: wgpu-opt %s --split-input-file --verify-diagnostics
+
+func.func @depths(%q: tensor<5x4xf32>, %k: tensor<3x2xf32>, %v: tensor<3x8xf32>) {
+  // expected-error @below {{linalg_ext.attention: query (5, 4), key (3, 2) and value (3, 8) do not fit}}
+  %y, %l = linalg_ext.attention %q, %k, %v scale 0.5 : f64 causal true
+    : (tensor<5x4xf32>, tensor<3x2xf32>, tensor<3x8xf32>) -> (tensor<5x8xf32>, tensor<5xf32>)
+  func.return
+}
+
+// -----
+
+func.func @mask(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>, %m: tensor<5x4xi1>) {
+  // expected-error @below {{linalg_ext.attention: the mask has the shape of the scores}}
+  %y, %l = linalg_ext.attention %q, %k, %v mask %m scale 0.5 : f64 causal true
+    : (tensor<5x4xf32>, tensor<3x4xf32>, tensor<3x8xf32>, tensor<5x4xi1>)
+    -> (tensor<5x8xf32>, tensor<5xf32>)
+  func.return
+}
+
+// -----
+
+func.func @results(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>) {
+  // expected-error @below {{linalg_ext.attention: results are tensor<5x8xf32> and tensor<5xf32>}}
+  %y, %l = linalg_ext.attention %q, %k, %v scale 0.5 : f64 causal true
+    : (tensor<5x4xf32>, tensor<3x4xf32>, tensor<3x8xf32>) -> (tensor<5x4xf32>, tensor<5xf32>)
+  func.return
+}
