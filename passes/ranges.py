@@ -443,7 +443,7 @@ def _lane(ranges: Ranges, op: Operation) -> Range | None:
     return Range(0, (ranges.subgroup_size or 128) - 1)
 
 
-def _subgroup(ranges: Ranges, op: Operation) -> Range | None:
+def _subgroup_id(ranges: Ranges, op: Operation) -> Range | None:
     """A workgroup has no more subgroups than threads."""
     return Range(0, prod(ranges.threads) - 1)
 
@@ -486,7 +486,7 @@ RULES: dict[type[Operation], Rule] = {
     gpu.BlockDimOp: _size(lambda ranges, axis: ranges.threads[axis]),
     gpu.GridDimOp: _size(lambda ranges, axis: ranges.grid[axis]),
     gpu.LaneIdOp: _lane,
-    gpu.SubgroupIdOp: _subgroup,
+    gpu.SubgroupIdOp: _subgroup_id,
     gpu.SubgroupSizeOp: lambda ranges, op: Range(1, 128),
 }
 """For each operation on integers: what its result lies between."""

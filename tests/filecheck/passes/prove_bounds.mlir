@@ -114,3 +114,28 @@ kernel.func @endless(%n: memref<1xi32>) attributes {workgroup_size = array<i32: 
   }
   kernel.return
 }
+
+// The sum over a subgroup may be any number; the lane is less than the size the kernel is made for.
+// CHECK: kernel.func @subgroup_sum({{.*}}kernel.not_proved
+kernel.func @subgroup_sum(%n: memref<1xi32>, %x: memref<64xf32>) attributes {workgroup_size = array<i32: 64, 1, 1>, grid = array<i32: 1, 1, 1>} {
+  %c0 = arith.constant 0 : index
+  %n0 = memref.load %n[%c0] : memref<1xi32>
+  %sum = kernel.subgroup_reduce "add" %n0 : i32
+  %i = arith.index_cast %sum : i32 to index
+  %v = memref.load %x[%i] : memref<64xf32>
+  kernel.return
+}
+
+// CHECK: kernel.func @lane({{.*}}, kernel.in_bounds}
+kernel.func @lane(%x: memref<32xf32>) attributes {workgroup_size = array<i32: 64, 1, 1>, grid = array<i32: 1, 1, 1>, subgroup_size = 32 : i32} {
+  %l = "gpu.lane_id"() : () -> index
+  %v = memref.load %x[%l] : memref<32xf32>
+  kernel.return
+}
+
+// CHECK: kernel.func @lane_of_any_size({{.*}}kernel.not_proved
+kernel.func @lane_of_any_size(%x: memref<32xf32>) attributes {workgroup_size = array<i32: 64, 1, 1>, grid = array<i32: 1, 1, 1>} {
+  %l = "gpu.lane_id"() : () -> index
+  %v = memref.load %x[%l] : memref<32xf32>
+  kernel.return
+}
