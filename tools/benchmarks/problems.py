@@ -79,10 +79,7 @@ def _weighted(count: int) -> Callable[[Size], list[Given]]:
 
 def _attention(x: Sequence[sw.Array], size: Size) -> sw.Array:
     query, key, value = x
-    time, width = query.shape[-2:]
-    causal = sw.tril(sw.ones((time, time), dtype="bool"))
-    weights = sw.softmax(sw.where(causal, query @ key.mT * width**-0.5, -1e30))
-    return weights @ value
+    return sw.scaled_dot_product_attention(query, key, value, is_causal=True)
 
 
 def _images(size: Size) -> list[Given]:
