@@ -249,5 +249,5 @@ def test_public_names_exist() -> None:
     for name in dir(sw):
         assert getattr(sw, name) is not None
     source = Path(sw.__file__).read_text("utf-8")
-    static = set(re.findall(r"import (\w+) as \1$", source, re.MULTILINE))
+    static = set(re.findall(r"(?:import|^ +) (\w+) as \1,?$", source, re.MULTILINE))
     assert static | {"__version__"} == set(dir(sw))
