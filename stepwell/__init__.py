@@ -113,9 +113,6 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import repeat as repeat
     from stepwell.frontend.operations import reshape as reshape
     from stepwell.frontend.operations import rms_norm as rms_norm
-    from stepwell.frontend.operations import (
-        scaled_dot_product_attention as scaled_dot_product_attention,
-    )
     from stepwell.frontend.operations import roll as roll
     from stepwell.frontend.operations import round as round
     from stepwell.frontend.operations import rsqrt as rsqrt
