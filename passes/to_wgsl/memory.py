@@ -24,6 +24,7 @@ from stepwell.dialects.wgsl.expressions import (
 from stepwell.dialects.wgsl.functions import Unpack2x16floatOp
 from stepwell.dialects.wgsl.statements import StoreOp
 from stepwell.dialects.wgsl.types import (
+    BYTES,
     Access,
     AddressSpace,
     ArrayType,
@@ -40,6 +41,9 @@ from stepwell.dialects.wgsl.types import (
     vector as vector_of,
 )
 from stepwell.passes.to_wgsl.builder import Builder, unsupported
+
+LARGEST = 1 << 30
+"""Bytes of an array of fixed size at most: naga refuses a larger type."""
 
 Load: TypeAlias = memref.LoadOp | vector.LoadOp
 Store: TypeAlias = memref.StoreOp | vector.StoreOp
@@ -77,6 +81,9 @@ def layout(source: SSAValue) -> Layout:
     Where every vector access has the same width, and the length is a multiple of it, the array is
     one of vectors, and scalar accesses select a component. Else it is one of scalars, and vector
     accesses are split. i1 is ui32; what `memref.atomic_rmw` touches is atomic.
+
+    An array of more than `LARGEST` bytes is as long as its binding. Others have their size, so that
+    the device refuses a binding that is too small.
     """
     type = source.type
     assert isinstance(type, MemRefType)
@@ -97,7 +104,7 @@ def layout(source: SSAValue) -> Layout:
         if len(signs) > 1:
             unsupported(updates[0], "the same memory is updated signed and unsigned")
         atomic = AtomicType(signs.pop() if signs else i32)
-        return Layout(ArrayType(atomic, length), 1, True, stored, loaded)
+        return Layout(_array(atomic, length, BYTES[i32]), 1, True, stored, loaded)
     widths = {
         lanes_of(access.result.type if isinstance(access, vector.LoadOp) else access.vector.type)
         for access in accesses
@@ -105,9 +112,13 @@ def layout(source: SSAValue) -> Layout:
     }
     lanes = widths.pop() if len(widths) == 1 else 1
     if lanes not in (2, 4) or length % lanes:
-        return Layout(ArrayType(element, length), 1, False, stored, loaded)
-    array = ArrayType(vector_of(element, lanes), length // lanes)
+        return Layout(_array(element, length, BYTES[element]), 1, False, stored, loaded)
+    array = _array(vector_of(element, lanes), length // lanes, lanes * BYTES[element])
     return Layout(array, lanes, False, stored, loaded)
+
+
+def _array(element: Attribute, length: int, stride: int) -> ArrayType:
+    return ArrayType(element, length if length * stride <= LARGEST else None)
 
 
 def _atomic(op: memref.AtomicRMWOp) -> tuple[type[c.AtomicUpdate], Attribute | None]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiled import kernel, run
+import shaders
+from tiled import kernel, lower, run
+
+from stepwell.dialects.wgsl import print_shader
 
 rng = np.random.default_rng(7)
 
@@ -62,6 +65,19 @@ def test_vector_access_of_a_length_that_is_no_multiple():
   memref.store %s, %y[%c4] : memref<7xf32>"""
     out = run(kernel("%x: memref<7xf32>, %y: memref<7xf32>", body, workgroup=1), x, y)[1]
     np.testing.assert_array_equal(out, np.r_[x[:5], 0, 0])
+
+
+@pytest.mark.parametrize("elements", [1 << 28, (1 << 28) + 4])
+def test_arrays_as_large_as_naga_allows_and_larger(elements: int):
+    """Only validated: few machines have the memory."""
+    memory = f"memref<{elements}xf32>"
+    body = f"""
+  %t = gpu.thread_id x
+  %c4 = arith.constant 4 : index
+  %i = arith.muli %t, %c4 : index
+  %v = vector.load %x[%i] : {memory}, vector<4xf32>
+  vector.store %v, %y[%i] : {memory}, vector<4xf32>"""
+    shaders.validate_naga(print_shader(lower(kernel(f"%x: {memory}, %y: {memory}", body))))
 
 
 def test_workgroup_reduction():

@@ -159,3 +159,18 @@ kernel.func @nan(%y: memref<1xf32>)
   memref.store %inf, %y[%c0] : memref<1xf32>
   kernel.return
 }
+
+// -----
+
+// An array of at most 1 GiB has its size, a larger one that of its binding.
+
+// CHECK-LABEL: wgsl.shader @large
+// CHECK-NEXT:    %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read, !wgsl.array<f32, 268435456>>
+// CHECK-NEXT:    %y = wgsl.binding 0, 1 : !wgsl.ref<storage, read_write, !wgsl.array<f32>>
+kernel.func @large(%x: memref<268435456xf32>, %y: memref<268435457xf32>)
+    attributes {workgroup_size = array<i32: 1, 1, 1>, grid = array<i32: 1, 1, 1>} {
+  %c0 = arith.constant 0 : index
+  %v = memref.load %x[%c0] : memref<268435456xf32>
+  memref.store %v, %y[%c0] : memref<268435457xf32>
+  kernel.return
+}
