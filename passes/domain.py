@@ -20,6 +20,7 @@ from xdsl.ir.affine import AffineDimExpr
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes import structured
+from stepwell.passes.boundary import Boundary
 from stepwell.passes.index import (
     Index,
     Var,
@@ -75,9 +76,10 @@ class Domain:
         for op in reversed([op for op in ops if isinstance(op, structures)]):
             kept = any(result in stored for result in op.results)
             read = kept or any(result in domain.places for result in op.results)
-            if read and not domain.add(op, stored=kept):
+            if read and (refusal := domain.add(op, stored=kept)):
                 raise UnsupportedError(
-                    f"{where(op.location)}{op.name} does not share the domain of its kernel"
+                    f"{where(op.location)}{op.name} does not share the domain of its kernel: "
+                    f"{refusal.value}"
                 )
         return domain
 
@@ -91,33 +93,35 @@ class Domain:
         own = {result for op in self.members for result in op.results}
         return [value for value in self.places if value not in own]
 
-    def add(self, op: Operation, *, stored: bool) -> bool:
-        """Adds an operation whose consumers in the kernel are all there; False if it cannot be.
+    def add(self, op: Operation, *, stored: bool) -> Boundary | None:
+        """Adds an operation whose consumers in the kernel are all there, or says why it cannot be.
 
         `stored` asks for its result as an output of the kernel.
         """
         if not self.members:
-            return self._root(op)
+            self._root(op)
+            return None
         kind = kind_of(op)
         if kind in (Kind.VIEW, Kind.MAP):
             return self._add_map(op, stored)
         assert isinstance(op, GenericOp)
         places = self.places.get(op.results[0], [])
         if len(places) != 1:
-            return False
-        added = (
+            return Boundary.PLACES
+        refusal = (
             self._add_reduction(op, places[0])
             if kind is Kind.REDUCTION
             else self._add_contraction(op, places[0])
         )
-        if added and stored:
+        if stored and refusal is None:
             self.outputs[op.results[0]] = self.folds[-1].place
-        return added
+        return refusal
 
-    def _root(self, op: Operation) -> bool:
+    def _root(self, op: Operation) -> None:
         kind = kind_of(op)
         if kind is Kind.ATTENTION:
-            return self._attention(op)
+            self._attention(op)
+            return
         (result,) = op.results
         self.parallel = [var(size) for size in shape_of(result)]
         place = tuple(self.parallel)
@@ -126,14 +130,13 @@ class Domain:
         if kind in (Kind.VIEW, Kind.MAP):
             self.members.append(op)
             self._read_operands(op, place)
-            return True
+            return
         assert isinstance(op, GenericOp)
         self.kind = kind
         self.reduced = [var(size) for size in _reduced_sizes(op)]
         self._fold(op, place, self.reduced)
-        return True
 
-    def _attention(self, op: Operation) -> bool:
+    def _attention(self, op: Operation) -> None:
         """Operands are read all over, many times: nothing but what they are computed from joins."""
         self.kind = Kind.ATTENTION
         self.members.append(op)
@@ -142,9 +145,8 @@ class Domain:
                 self.outputs[result] = tuple(var(size) for size in shape_of(result))
         for operand in op.operands:
             self._note(operand, tuple(var(size) for size in shape_of(operand)))
-        return True
 
-    def _add_map(self, op: Operation, stored: bool) -> bool:
+    def _add_map(self, op: Operation, stored: bool) -> Boundary | None:
         (result,) = op.results
         places = self.places.get(result, [])
         if stored:
@@ -152,12 +154,12 @@ class Domain:
             if place is None:
                 place = next((p for p in places if self._split_rows(p, result)), None)
             if place is None:
-                return False
+                return Boundary.SCATTERED
             self.outputs[result] = place
         self.members.append(op)
         for place in places:
             self._read_operands(op, place)
-        return True
+        return None
 
     def spans(self, value: SSAValue) -> bool:
         """Whether the value is read at every point of the domain, each element at one."""
@@ -193,40 +195,42 @@ class Domain:
         rows = self.kind is Kind.REDUCTION
         return rows and is_bijection(place, shape, [*self.parallel, *self.reduced])
 
-    def _add_reduction(self, op: GenericOp, place: Place) -> bool:
+    def _add_reduction(self, op: GenericOp, place: Place) -> Boundary | None:
         sizes = _reduced_sizes(op)
         shape = shape_of(op.results[0])
         if self.kind is Kind.CONTRACTION:
-            return False
+            return Boundary.LOOPS
         parallel, reduced = self.parallel, self.reduced
         if self.kind is Kind.MAP:
             parallel, reduced = self._rows_of(place)
             if prod(v.hi + 1 for v in reduced) > self.max_row:
-                return False
+                return Boundary.LONG
             if not reduced:
                 reduced = [var(size) for size in sizes]
         if not is_bijection(place, shape, parallel):
-            return False
+            return Boundary.SCATTERED
         extents = [v.hi + 1 for v in reduced]
         if prod(extents) != prod(sizes):
-            return False
+            return Boundary.LENGTH
         self.kind, self.parallel, self.reduced = Kind.REDUCTION, parallel, reduced
         loops = reduced
         if extents != sizes:
             loops = delinearize(linearize(reduced, extents), sizes)
         self._fold(op, place, loops)
-        return True
+        return None
 
-    def _add_contraction(self, op: GenericOp, place: Place) -> bool:
+    def _add_contraction(self, op: GenericOp, place: Place) -> Boundary | None:
         shape = shape_of(op.results[0])
-        if self.kind is not Kind.MAP or not is_bijection(place, shape, self.parallel):
-            return False
+        if self.kind is not Kind.MAP:
+            return Boundary.LOOPS
+        if not is_bijection(place, shape, self.parallel):
+            return Boundary.SCATTERED
         fresh = [var(size) for size in shape]
         self._substitute(invert(place, shape, fresh))
         self.kind, self.parallel = Kind.CONTRACTION, fresh
         self.reduced = [var(size) for size in _reduced_sizes(op)]
         self._fold(op, tuple(fresh), self.reduced)
-        return True
+        return None
 
     def _substitute(self, replace: dict[Var, Index]) -> None:
         def moved(place: Place) -> Place:

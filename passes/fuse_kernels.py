@@ -16,7 +16,8 @@ After:
       return %y
     }
 
-Which operations share a kernel is decided in `passes/grouping.py`.
+Which operations share a kernel is decided in `passes/grouping.py`. A launch whose results are read
+by another says in `kernel.boundary` why they are not computed there (`passes/boundary.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from xdsl.passes import ModulePass
 from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
 from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes import structured
+from stepwell.passes.boundary import BOUNDARY, Boundary, remark
 from stepwell.passes.donation import scalar_slots
 from stepwell.passes.grouping import Group, Grouping
 from stepwell.passes.structural_key import StructuralKeys
@@ -92,6 +94,9 @@ def _outline(
             [value.type for value in outputs],
             location=members[-1].location,
         )
+        reasons = [group.boundaries[value] for value in outputs]
+        if any(found != [Boundary.RETURNED] for found in reasons):
+            launch.attributes[BOUNDARY] = remark(reasons)
         block.insert_op_before(launch, last)
         launched.update(zip(outputs, launch.results, strict=True))
     for index, value in enumerate(last.operands):

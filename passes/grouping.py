@@ -3,7 +3,7 @@
 Consumers are placed before producers. A producer joins the kernel that reads it when the kernel's
 domain admits it (`passes/domain.py`); one that several kernels read is computed again in each when
 that is cheap, becomes a further output of one of them when that makes no cycle, and otherwise
-starts a kernel of its own.
+starts a kernel of its own. For every value that a kernel stores, the group keeps the reasons.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from xdsl.ir import Operation, SSAValue
 
 from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes import structured
+from stepwell.passes.boundary import Boundary
 from stepwell.passes.domain import Domain
 from stepwell.passes.donation import donated_arguments, scalar_slots
 from stepwell.passes.structured import Kind, kind_of
@@ -31,6 +32,10 @@ class Group:
     after: int = 0
     """Bit set of the groups that must run after this one."""
     members: set[Operation] = field(default_factory=set[Operation])
+    boundaries: dict[SSAValue, list[Boundary]] = field(
+        default_factory=dict[SSAValue, list[Boundary]]
+    )
+    """Why each value that it stores is stored."""
     bit: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +73,9 @@ class Grouping:
         self.groups.append(group)
         self._add(op, group, stored=True)
         for result in op.results:
-            self._follow(group, self.readers.get(result, []))
+            readers = self.readers.get(result, [])
+            group.boundaries[result] = [Boundary.WHOLE if readers else Boundary.RETURNED]
+            self._follow(group, readers)
 
     def _place(self, op: GenericOp | FillOp) -> None:
         (result,) = op.results
@@ -82,33 +89,44 @@ class Grouping:
         if not structured.size_of(result) or not (readers or escapes):
             return
         kind = self._kind(op)
-        again = len(readers) > 1
-        inline = kind is Kind.VIEW or (kind is Kind.MAP and not (again and not _is_cheap(op)))
-        if (
-            inline
-            and not escapes
-            and all(self._may_inline(op, kind, group, again=again) for group in readers)
-        ):
+        refusal = Boundary.RETURNED if escapes else self._no_inline(op, kind, readers)
+        elementwise = kind in (Kind.VIEW, Kind.MAP)
+        if elementwise and refusal is None:
             for group in readers:
                 self._add(op, group, stored=False)
             return
+        reasons = [] if refusal is None else [refusal]
         stored = escapes or len(readers) > 1
-        for group in readers:
-            if self._may_join(op, kind, group, readers, stored) and self._add(op, group, stored):
+        # The one reader of a map has just refused it.
+        for group in readers if stored or not elementwise else ():
+            refusal = self._no_join(op, kind, group, readers, stored)
+            refusal = refusal or self._add(op, group, stored)
+            if refusal is None:
+                if stored:
+                    group.boundaries[result] = reasons or [Boundary.SHARED]
                 self._follow(group, readers)
                 return
+            reasons.append(refusal)
         group = Group(len(self.groups), Domain())
         self.groups.append(group)
         self._add(op, group, stored=True)
+        group.boundaries[result] = reasons
         self._follow(group, readers)
 
-    def _may_inline(self, op: GenericOp | FillOp, kind: Kind, group: Group, *, again: bool) -> bool:
-        """Whether evaluating a map wherever the group reads it is worth its cost.
+    def _no_inline(
+        self, op: GenericOp | FillOp, kind: Kind, readers: list[Group]
+    ) -> Boundary | None:
+        """Why evaluating a map wherever groups read it is not worth its cost, if it is not."""
+        again = len(readers) > 1
+        if kind is not Kind.MAP or isinstance(op, FillOp):
+            return None
+        if again and not _is_cheap(op):
+            return Boundary.COSTLY
+        refusals = (self._no_inline_in(op, group, again=again) for group in readers)
+        return next((refusal for refusal in refusals if refusal), None)
 
-        `again`: other groups evaluate it too.
-        """
-        if kind is Kind.VIEW or isinstance(op, FillOp):
-            return True
+    def _no_inline_in(self, op: GenericOp, group: Group, *, again: bool) -> Boundary | None:
+        """`again`: other groups evaluate it too."""
         domain = group.domain
         # A contraction reads its operands many times over.
         many = domain.kind is Kind.ATTENTION or (
@@ -116,23 +134,25 @@ class Grouping:
             and any(domain.spans_rows(place) for place in domain.places[op.results[0]])
         )
         if many and (again or self._is_costly(op)):
-            return False
-        return self._buffers(op, group, stored=False) <= self.max_buffers
+            return Boundary.REREAD
+        return self._too_many_buffers(op, group, stored=False)
 
-    def _may_join(
+    def _no_join(
         self, op: GenericOp | FillOp, kind: Kind, group: Group, readers: list[Group], stored: bool
-    ) -> bool:
-        """Whether computing `op` in `group` keeps launches acyclic and within limits."""
+    ) -> Boundary | None:
+        """Why computing `op` in `group` would make launches cyclic or break limits, if it would."""
         if any(other.after & group.bit for other in readers if other is not group):
-            return False
+            return Boundary.CYCLE
         if kind in (Kind.VIEW, Kind.MAP):
-            if not stored:
-                return False  # Its one reader just refused it inline.
             # Left alone, a map is the epilogue of what produces it.
             beside = group.domain.kind is Kind.MAP and group.domain.spans(op.results[0])
             if not beside and not self._follows_reduction(op):
-                return False
-        return self._buffers(op, group, stored) <= self.max_buffers
+                return Boundary.PRODUCER
+        return self._too_many_buffers(op, group, stored)
+
+    def _too_many_buffers(self, op: Operation, group: Group, stored: bool) -> Boundary | None:
+        fits = self._buffers(op, group, stored) <= self.max_buffers
+        return None if fits else Boundary.BUFFERS
 
     def _buffers(self, op: Operation, group: Group, stored: bool) -> int:
         """Storage buffers of the group's launch once `op` has joined it."""
@@ -148,15 +168,16 @@ class Grouping:
         """Whether a value read from outside takes a storage buffer."""
         return value not in self.scalars and not isinstance(value.owner, FillOp)
 
-    def _add(self, op: Operation, group: Group, stored: bool) -> bool:
-        if not group.domain.add(op, stored=stored):
-            return False
+    def _add(self, op: Operation, group: Group, stored: bool) -> Boundary | None:
+        refusal = group.domain.add(op, stored=stored)
+        if refusal is not None:
+            return refusal
         group.members.add(op)
         for value in self._tensors_read(op):
             readers = self.readers.setdefault(value, [])
             if group not in readers:
                 readers.append(group)
-        return True
+        return None
 
     def _tensors_read(self, op: Operation) -> list[SSAValue]:
         if op not in self.reads:

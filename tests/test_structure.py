@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stepwell.dialects.registry import DIALECTS
+from stepwell.passes.boundary import Boundary
 from stepwell.passes.registry import PASSES, class_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,6 +119,12 @@ def test_lit_tests_of_passes_are_named_after_passes() -> None:
     stems = {pass_name.replace("-", "_") for pass_name in PASSES}
     files = [path.stem for path in (ROOT / "tests" / "filecheck" / "passes").glob("*.mlir")]
     assert set(files) <= stems
+
+
+def test_every_reason_for_a_boundary_has_its_test() -> None:
+    text = (ROOT / "tests" / "filecheck" / "end_to_end" / "boundaries.mlir").read_text("utf-8")
+    checks = "".join(line for line in text.splitlines() if line.startswith("// CHECK"))
+    assert [reason.name for reason in Boundary if reason.value not in checks] == []
 
 
 def test_names_that_xdsl_has_are_not_taken_again() -> None:
