@@ -39,7 +39,7 @@ from stepwell.backends.program import (
     buffer_bytes,
 )
 from stepwell.dialects.errors import StepwellError, UnsupportedError, where
-from stepwell.dialects.kernel import IN_BOUNDS
+from stepwell.dialects.kernel import IN_BOUNDS, PLAN
 from stepwell.dialects.webgpu import (
     BUFFER,
     BufferOp,
@@ -169,6 +169,7 @@ def kernel(shader: ShaderOp) -> Kernel:
     """A shader as text, with what the runtime has to know of it."""
     text = print_shader(shader, enable_subgroups=True)
     size = shader.entry.workgroup_size.get_values()
+    plan = shader.attributes.get(PLAN)
     return Kernel(
         name=shader.sym_name.data,
         wgsl=text,
@@ -179,6 +180,7 @@ def kernel(shader: ShaderOp) -> Kernel:
         trusted=IN_BOUNDS in shader.attributes,
         features=tuple(_FEATURES[name] for name in _ENABLE.findall(text)),
         subgroup_size=_number(shader, "subgroup_size") or None,
+        plan=plan.data if isinstance(plan, StringAttr) else "",
     )
 
 

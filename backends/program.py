@@ -97,7 +97,8 @@ class Kernel:
     `flops` and `bytes` are what one dispatch computes and the least it must read and write; the
     profile divides them by the device's time. `trusted` says that the compiler proved every access
     in bounds. `wgsl` has the `enable` directives that the WGSL specification asks for. A kernel
-    that counts on one subgroup size says which; devices with another one refuse it.
+    that counts on one subgroup size says which; devices with another one refuse it. `plan` is the
+    schedule that it has, with its parameters.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Kernel:
     trusted: bool = False
     features: tuple[str, ...] = ()
     subgroup_size: int | None = None
+    plan: str = ""
     entry_point: str = "main"
 
 

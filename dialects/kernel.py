@@ -70,6 +70,10 @@ from stepwell.dialects.emit import vector_type
 SCALAR = "kernel.scalar"
 """Argument attribute: the value is host scalar number `slot` of the program."""
 
+PLAN = "kernel.plan"
+"""Kernel (or shader) attribute, a text: the schedule and its plan. `schedule-kernels` does as it
+says, and says what was done where it said nothing."""
+
 _SCHEDULE = ("workgroup_size", "grid", "subgroup_size")
 """Properties of a kernel that its schedule sets; they print as attributes."""
 
@@ -153,6 +157,12 @@ class FuncOp(IRDLOperation):
     def block(self) -> Block:
         return self.body.block
 
+    @property
+    def plan(self) -> str:
+        """The schedule that it is to have, or has, with its plan; empty if nothing says."""
+        found = self.attributes.get(PLAN)
+        return found.data if isinstance(found, StringAttr) else ""
+
     def scalar_slot(self, index: int) -> int | None:
         """The host scalar slot that feeds argument `index`, if it is a host scalar."""
         if self.arg_attrs is None:
@@ -181,6 +191,8 @@ class FuncOp(IRDLOperation):
                     raise VerifyException(f"kernel.func: {key} is three positive integers")
         if self.subgroup_size is not None and self.subgroup_size.value.data < 1:
             raise VerifyException("kernel.func: subgroup_size is a positive integer")
+        if not isinstance(self.attributes.get(PLAN, StringAttr("")), StringAttr):
+            raise VerifyException(f"kernel.func: {PLAN} is a text")
         if IN_BOUNDS in self.attributes:
             if not isinstance(self.attributes[IN_BOUNDS], UnitAttr):
                 raise VerifyException(f"kernel.func: {IN_BOUNDS} is a unit attribute")

@@ -33,13 +33,14 @@ from xdsl.dialects.builtin import (
     IndexType,
     IntegerType,
     ModuleOp,
+    StringAttr,
     i32,
 )
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from stepwell.dialects.emit import Emitter
-from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
+from stepwell.dialects.kernel import PLAN, SCALAR, FuncOp, LaunchOp, ReturnOp
 from stepwell.passes.target import Target, target_named
 from stepwell.passes.work import added, byte_size
 
@@ -283,6 +284,8 @@ def _joined(name: str, a: FuncOp, b: FuncOp, positions: Sequence[int]) -> FuncOp
     merged.subgroup_size = a.subgroup_size
     merged.grid = DenseArrayBase.from_list(i32, [total, 1, 1])
     merged.attributes = added(a.attributes, b.attributes)
+    if a.plan and b.plan:
+        merged.attributes[PLAN] = StringAttr(f"{a.plan} + {b.plan}")
     return merged
 
 

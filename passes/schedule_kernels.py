@@ -11,8 +11,8 @@ Before (`buffers`):
 
 After (`tiled`):
 
-    kernel.func @map_0(%a: memref<8xf32>, %out: memref<8xf32>)
-        attributes {workgroup_size = array<i32: 2, 1, 1>, grid = array<i32: 1, 1, 1>} {
+    kernel.func @map_0(%a: memref<8xf32>, %out: memref<8xf32>) attributes {
+        workgroup_size = array<i32: 2, 1, 1>, grid = array<i32: 1, 1, 1>, kernel.plan = "map"} {
       %t = gpu.thread_id x
       %i = arith.muli %t, %c4
       %v = vector.load %a[%i] : memref<8xf32>, vector<4xf32>
@@ -20,6 +20,8 @@ After (`tiled`):
       vector.store %e, %out[%i]
       kernel.return
     }
+
+A kernel that has a `kernel.plan` follows it; others follow the best of `schedules/choice.py`.
 """
 
 from __future__ import annotations
@@ -27,19 +29,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.passes import ModulePass
 
-from stepwell.dialects.kernel import FuncOp
-from stepwell.passes.schedules.attention import schedule_attention
-from stepwell.passes.schedules.contraction import Contraction
+from stepwell.dialects.kernel import PLAN, FuncOp
+from stepwell.passes.schedules.choice import chosen
 from stepwell.passes.schedules.frame import Frame
-from stepwell.passes.schedules.map import schedule_map
-from stepwell.passes.schedules.reduction import schedule_reduction
-from stepwell.passes.schedules.register_tiles import RegisterTiles
-from stepwell.passes.schedules.subgroup_tiles import SubgroupTiles
-from stepwell.passes.schedules.workgroup_tiles import WorkgroupTiles
-from stepwell.passes.structured import Kind
 from stepwell.passes.target import target_named
 from stepwell.passes.work import work_of
 
@@ -57,25 +52,9 @@ class ScheduleKernelsPass(ModulePass):
         target = target_named(self.target)
         for kernel in list(op.body.block.ops):
             if isinstance(kernel, FuncOp) and kernel.grid is None:
-                tiled = _schedule(Frame(kernel, target))
-                tiled.attributes |= work_of(kernel)
+                choice = chosen(Frame(kernel, target), kernel.plan)
+                tiled = choice.run()
+                tiled.attributes |= {**work_of(kernel), PLAN: StringAttr(str(choice))}
                 op.body.block.insert_op_before(tiled, kernel)
                 kernel.detach()
                 kernel.erase(safe_erase=False)
-
-
-def _schedule(frame: Frame) -> FuncOp:
-    match frame.domain.kind:
-        case Kind.CONTRACTION:
-            contraction = Contraction(frame)
-            if frame.target.tiles_in_workgroup_memory:
-                return WorkgroupTiles(contraction).run()
-            if frame.target.subgroup_size is not None:
-                return SubgroupTiles(contraction).run()
-            return RegisterTiles(contraction).run()
-        case Kind.REDUCTION:
-            return schedule_reduction(frame)
-        case Kind.ATTENTION:
-            return schedule_attention(frame)
-        case _:
-            return schedule_map(frame)

@@ -93,12 +93,20 @@ def _memory(plan: Plan, width: int) -> tuple[int, int]:
     return CHUNK * (plan.rows + WIDTH), CHUNK * max(COLUMNS + WIDTH, padded)
 
 
+def plans_of(frame: Frame) -> list[Plan]:
+    """The plans of the frame's kernel, best first."""
+    op = _operation(frame)
+    return plans(frame.target, *(shape_of(v) for v in (op.query, op.key, op.value)))
+
+
 def schedule_attention(frame: Frame, plan: Plan | None = None) -> kernel.FuncOp:
     """Lays the kernel out by `plan` (the target's best if None)."""
+    return _Attention(frame, _operation(frame), plan or plans_of(frame)[0]).run()
+
+
+def _operation(frame: Frame) -> AttentionOp:
     (op,) = (op for op in frame.domain.members if isinstance(op, AttentionOp))
-    if plan is None:
-        plan = plans(frame.target, *(shape_of(v) for v in (op.query, op.key, op.value)))[0]
-    return _Attention(frame, op, plan).run()
+    return op
 
 
 class _Attention:

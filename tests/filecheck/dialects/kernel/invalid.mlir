@@ -87,3 +87,10 @@ func.func @kind(%x: f32) {
   %y = kernel.subgroup_reduce "minus" %x : f32
   func.return
 }
+
+// -----
+
+// expected-error @below {{kernel.func: kernel.plan is a text}}
+kernel.func @plan() attributes {kernel.plan} {
+  kernel.return
+}

@@ -1,0 +1,83 @@
+"""The ways to lay out a kernel: every schedule that suits it, with every plan it may have.
+
+A schedule's plan is a frozen dataclass of its parameters, and its `plans` are those that suit a
+kernel and a target, best first by a closed formula. The text of a choice, such as
+`workgroup_tiles(down=2, across=1, threads_down=8, threads_across=16, depth=16)`, is what
+`kernel.plan` says in the IR and what tuning keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from stepwell.dialects.errors import StepwellError, unknown, where
+from stepwell.dialects.kernel import FuncOp
+from stepwell.passes.schedules import attention, workgroup_tiles
+from stepwell.passes.schedules.attention import schedule_attention
+from stepwell.passes.schedules.contraction import Contraction
+from stepwell.passes.schedules.frame import Frame
+from stepwell.passes.schedules.map import schedule_map
+from stepwell.passes.schedules.reduction import plan_reduction, schedule_reduction
+from stepwell.passes.schedules.register_tiles import RegisterTiles
+from stepwell.passes.schedules.subgroup_tiles import SubgroupTiles
+from stepwell.passes.schedules.workgroup_tiles import WorkgroupTiles
+from stepwell.passes.structured import Kind
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A schedule with one of its plans; None if it has no parameters."""
+
+    schedule: str
+    plan: Any
+    run: Callable[[], FuncOp]
+    """Lays the kernel out. A frame is built in: only one choice of a frame can be run."""
+
+    def __str__(self) -> str:
+        parameters = repr(self.plan).removeprefix(type(self.plan).__qualname__)
+        return self.schedule + (parameters if self.plan is not None else "")
+
+
+def choices(frame: Frame) -> list[Choice]:
+    """Every way to lay out the frame's kernel, best first."""
+    match frame.domain.kind:
+        case Kind.CONTRACTION:
+            return _contractions(Contraction(frame))
+        case Kind.REDUCTION:
+            plan = plan_reduction(frame.domain, frame.target)
+            return [Choice("reduction", plan, partial(schedule_reduction, frame, plan))]
+        case Kind.ATTENTION:
+            return [
+                Choice("attention", plan, partial(schedule_attention, frame, plan))
+                for plan in attention.plans_of(frame)
+            ]
+        case _:
+            return [Choice("map", None, partial(schedule_map, frame))]
+
+
+def _contractions(contraction: Contraction) -> list[Choice]:
+    target = contraction.frame.target
+    if target.tiles_in_workgroup_memory:
+        return [
+            Choice("workgroup_tiles", plan, WorkgroupTiles(contraction, plan).run)
+            for plan in workgroup_tiles.plans(contraction)
+        ]
+    if target.subgroup_size is not None:
+        return [Choice("subgroup_tiles", None, SubgroupTiles(contraction).run)]
+    return [Choice("register_tiles", None, RegisterTiles(contraction).run)]
+
+
+def chosen(frame: Frame, wanted: str) -> Choice:
+    """The choice of that text; the best if empty. Raises: StepwellError if there is none."""
+    found = choices(frame)
+    if not wanted:
+        return found[0]
+    for choice in found:
+        if str(choice) == wanted:
+            return choice
+    op = frame.kernel
+    error = unknown(f"plan of kernel @{op.sym_name.data}", wanted, [str(each) for each in found])
+    raise StepwellError(f"{where(op.location)}{error}")
