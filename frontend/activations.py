@@ -1,8 +1,6 @@
-"""Activations, normalisation and losses: composites of the `array` dialect."""
+"""Activations and what goes along an axis: softmax and its kin; dropout, embedding."""
 
 from __future__ import annotations
-
-import numpy as np
 
 from stepwell.dialects.array import composite as c
 from stepwell.dialects.errors import ShapeError
@@ -13,11 +11,14 @@ from stepwell.frontend.building import (
     axis_of,
     emit,
     lift,
+    promote,
     reshape_to,
 )
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.elementwise import multiply
+from stepwell.frontend.elementwise import abs as absolute
+from stepwell.frontend.elementwise import expm1, tanh, where
 from stepwell.frontend.indexing import positions
+from stepwell.frontend.shaping import split
 from stepwell.frontend.tracing import Tracer
 
 
@@ -51,6 +52,147 @@ def gelu(x: ArrayLike, /, *, approximate: str = "none") -> Array:
     return emit(c.GeluOp(as_float(x).value, approximate))
 
 
+@operation
+def relu6(x: ArrayLike, /) -> Array:
+    """min(max(x, 0), 6), with gradient 0 at both ends."""
+    return hard_tanh(x, 0.0, 6.0)
+
+
+@operation
+def hard_tanh(x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> Array:
+    """x within [min_val, max_val], and its ends beyond, with gradient 0 there."""
+    value = as_float(x)
+    return where(value <= min_val, min_val, where(value >= max_val, max_val, value))
+
+
+@operation
+def hard_sigmoid(x: ArrayLike, /, alpha: float = 1 / 6, beta: float = 0.5) -> Array:
+    """alpha * x + beta within [0, 1] (ONNX's alpha is 0.2)."""
+    return hard_tanh(as_float(x) * alpha + beta, 0.0, 1.0)
+
+
+@operation
+def hard_swish(x: ArrayLike, /) -> Array:
+    """x * hard_sigmoid(x)."""
+    value = as_float(x)
+    return value * hard_sigmoid(value)
+
+
+@operation
+def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Array:
+    """x above 0, negative_slope * x elsewhere."""
+    return prelu(x, negative_slope)
+
+
+@operation
+def prelu(x: ArrayLike, weight: ArrayLike, /) -> Array:
+    """x above 0, weight * x elsewhere; the weight broadcasts."""
+    (value, slope), _ = promote("prelu", x, weight, floating=True)
+    return where(value > 0, value, slope * value)
+
+
+@operation
+def thresholded_relu(x: ArrayLike, /, alpha: float = 1.0) -> Array:
+    """x above alpha, 0 elsewhere."""
+    value = as_float(x)
+    return where(value > alpha, value, 0.0)
+
+
+@operation
+def elu(x: ArrayLike, /, alpha: float = 1.0) -> Array:
+    """x above 0, alpha * (exp(x) - 1) elsewhere (Clevert 2015)."""
+    value = as_float(x)
+    below = where(value > 0, 0.0, value)
+    return where(value > 0, value, alpha * expm1(below))
+
+
+@operation
+def celu(x: ArrayLike, /, alpha: float = 1.0) -> Array:
+    """x above 0, alpha * (exp(x / alpha) - 1) elsewhere (Barron 2017)."""
+    value = as_float(x)
+    below = where(value > 0, 0.0, value)
+    return where(value > 0, value, alpha * expm1(below / alpha))
+
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+@operation
+def selu(x: ArrayLike, /, alpha: float = _SELU_ALPHA, gamma: float = _SELU_SCALE) -> Array:
+    """gamma * elu(x, alpha), the constants of Klambauer 2017."""
+    return gamma * elu(x, alpha)
+
+
+@operation
+def mish(x: ArrayLike, /) -> Array:
+    """x * tanh(softplus(x)) (Misra 2019)."""
+    value = as_float(x)
+    return value * tanh(softplus(value))
+
+
+@operation
+def softsign(x: ArrayLike, /) -> Array:
+    """x / (1 + abs(x))."""
+    value = as_float(x)
+    return value / (1.0 + absolute(value))
+
+
+@operation
+def log_sigmoid(x: ArrayLike, /) -> Array:
+    """log(sigmoid(x)), without overflow."""
+    return -softplus(-as_float(x))
+
+
+@operation
+def tanhshrink(x: ArrayLike, /) -> Array:
+    """x - tanh(x)."""
+    value = as_float(x)
+    return value - tanh(value)
+
+
+@operation
+def softshrink(x: ArrayLike, /, lambd: float = 0.5, bias: float | None = None) -> Array:
+    """x moved by `bias` towards 0 where it is farther than lambd from it, else 0.
+
+    Without a bias it is lambd, as in PyTorch.
+    """
+    value = as_float(x)
+    offset = lambd if bias is None else bias
+    low = where(value < -lambd, value + offset, 0.0)
+    return where(value > lambd, value - offset, low)
+
+
+@operation
+def hardshrink(x: ArrayLike, /, lambd: float = 0.5) -> Array:
+    """x where it is farther than lambd from 0, else 0."""
+    value = as_float(x)
+    return where(absolute(value) > lambd, value, 0.0)
+
+
+def _halves(name: str, x: ArrayLike, axis: int) -> tuple[Tracer, Tracer]:
+    value = as_float(x)
+    along = axis_of(name, axis, value.ndim)
+    size = value.shape[along]
+    if size % 2:
+        raise ShapeError(f"{name}: axis {axis} of size {size} has no two halves")
+    first, second = split(value, 2, axis=along)
+    return lift(first), lift(second)
+
+
+@operation
+def glu(x: ArrayLike, /, *, axis: int = -1) -> Array:
+    """a * sigmoid(b), of the halves a and b of x along an axis (Dauphin 2016)."""
+    a, b = _halves("glu", x, axis)
+    return a * sigmoid(b)
+
+
+@operation
+def swiglu(x: ArrayLike, /, *, axis: int = -1) -> Array:
+    """silu(a) * b, of the halves a and b of x along an axis (Shazeer 2020)."""
+    a, b = _halves("swiglu", x, axis)
+    return silu(a) * b
+
+
 def _along(op: type[c.AxisOp], x: ArrayLike, axis: int) -> Tracer:
     tracer = as_float(x)
     return emit(op(tracer.value, axis_of(op.name, axis, tracer.ndim)))
@@ -78,79 +220,6 @@ def logsumexp(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> 
     moved = tracer.transpose([*others, *axes]).reshape([*(tracer.shape[a] for a in others), -1])
     result = emit(c.LogSumExpOp(lift(moved).value, len(others)))
     return reshape_to(result, kept) if keepdims else result
-
-
-@operation
-def layer_norm(
-    x: ArrayLike,
-    normalized_shape: int | tuple[int, ...] | None = None,
-    weight: ArrayLike | None = None,
-    bias: ArrayLike | None = None,
-    *,
-    eps: float = 1e-5,
-) -> Array:
-    """(x - mean) / sqrt(variance + eps) * weight + bias over the last axes, those of weight."""
-    tracer = as_float(x)
-    if normalized_shape is None:
-        normalized_shape = lift(weight).shape if weight is not None else tracer.shape[-1:]
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if tracer.shape[tracer.ndim - len(shape) :] != shape:
-        raise ShapeError(f"layer_norm: the last axes of {list(tracer.shape)} are not {list(shape)}")
-    scale = lift(1.0 if weight is None else weight, tracer.dtype, shape)
-    offset = lift(0.0 if bias is None else bias, tracer.dtype, shape)
-    return emit(c.LayerNormOp(tracer.value, scale.value, offset.value, eps))
-
-
-@operation
-def rms_norm(
-    x: ArrayLike,
-    normalized_shape: int | tuple[int, ...] | None = None,
-    weight: ArrayLike | None = None,
-    *,
-    eps: float | None = None,
-) -> Array:
-    """x / sqrt(mean(x ** 2) + eps) * weight over the last axes, those of weight.
-
-    Without `eps` it is the machine epsilon of the dtype, as in PyTorch.
-    """
-    tracer = as_float(x)
-    if normalized_shape is None:
-        normalized_shape = lift(weight).shape if weight is not None else tracer.shape[-1:]
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if tracer.shape[tracer.ndim - len(shape) :] != shape:
-        raise ShapeError(f"rms_norm: the last axes of {list(tracer.shape)} are not {list(shape)}")
-    scale = lift(1.0 if weight is None else weight, tracer.dtype, shape)
-    if eps is None:
-        eps = float(np.finfo(tracer.dtype.numpy).eps)
-    return emit(c.RmsNormOp(tracer.value, scale.value, eps))
-
-
-@operation
-def cross_entropy(logits: ArrayLike, targets: Array, /) -> Array:
-    """The mean over all targets of logsumexp(logits) - logits[target]; classes are the last axis.
-
-    `targets` are class numbers of the shape of `logits` without its last axis.
-    """
-    scores, wanted = as_float(logits), positions(targets, "cross_entropy")
-    if wanted.shape != scores.shape[:-1]:
-        raise ShapeError(
-            f"cross_entropy: logits of shape {list(scores.shape)} need targets of shape "
-            f"{list(scores.shape[:-1])}, not {list(wanted.shape)}"
-        )
-    return emit(c.CrossEntropyOp(scores.value, wanted.value))
-
-
-@operation
-def mse_loss(x: ArrayLike, y: ArrayLike, /) -> Array:
-    """The mean of (x - y) ** 2. The shapes are equal."""
-    a, b = lift(x), lift(y)
-    if a.shape != b.shape:
-        raise ShapeError(
-            f"mse_loss: shapes {list(a.shape)} and {list(b.shape)} differ: the mean would be over "
-            "their broadcast"
-        )
-    difference = a - b
-    return multiply(difference, difference).mean()
 
 
 @operation

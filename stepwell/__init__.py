@@ -29,13 +29,24 @@ if TYPE_CHECKING:
     from stepwell.frontend.executable import save as save
     from stepwell.frontend.executable import spec as spec
     from stepwell.frontend.operations import abs as abs
+    from stepwell.frontend.operations import acos as acos
+    from stepwell.frontend.operations import acosh as acosh
     from stepwell.frontend.operations import add as add
     from stepwell.frontend.operations import all as all
     from stepwell.frontend.operations import any as any
     from stepwell.frontend.operations import arange as arange
     from stepwell.frontend.operations import argmax as argmax
     from stepwell.frontend.operations import argmin as argmin
+    from stepwell.frontend.operations import asin as asin
+    from stepwell.frontend.operations import asinh as asinh
     from stepwell.frontend.operations import astype as astype
+    from stepwell.frontend.operations import atan as atan
+    from stepwell.frontend.operations import atan2 as atan2
+    from stepwell.frontend.operations import atanh as atanh
+    from stepwell.frontend.operations import binary_cross_entropy as binary_cross_entropy
+    from stepwell.frontend.operations import (
+        binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+    )
     from stepwell.frontend.operations import bitcast as bitcast
     from stepwell.frontend.operations import bitwise_and as bitwise_and
     from stepwell.frontend.operations import bitwise_invert as bitwise_invert
@@ -46,22 +57,31 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import broadcast_arrays as broadcast_arrays
     from stepwell.frontend.operations import broadcast_to as broadcast_to
     from stepwell.frontend.operations import ceil as ceil
+    from stepwell.frontend.operations import celu as celu
     from stepwell.frontend.operations import clip as clip
     from stepwell.frontend.operations import concat as concat
     from stepwell.frontend.operations import conv1d as conv1d
     from stepwell.frontend.operations import conv2d as conv2d
     from stepwell.frontend.operations import conv3d as conv3d
     from stepwell.frontend.operations import copy as copy
+    from stepwell.frontend.operations import copysign as copysign
     from stepwell.frontend.operations import cos as cos
+    from stepwell.frontend.operations import cosh as cosh
+    from stepwell.frontend.operations import cosine_embedding_loss as cosine_embedding_loss
+    from stepwell.frontend.operations import cosine_similarity as cosine_similarity
     from stepwell.frontend.operations import cross_entropy as cross_entropy
+    from stepwell.frontend.operations import degrees as degrees
     from stepwell.frontend.operations import divide as divide
     from stepwell.frontend.operations import dropout as dropout
     from stepwell.frontend.operations import dynamic_slice as dynamic_slice
     from stepwell.frontend.operations import dynamic_update_slice as dynamic_update_slice
+    from stepwell.frontend.operations import elu as elu
     from stepwell.frontend.operations import embedding as embedding
     from stepwell.frontend.operations import equal as equal
     from stepwell.frontend.operations import erf as erf
+    from stepwell.frontend.operations import erfc as erfc
     from stepwell.frontend.operations import exp as exp
+    from stepwell.frontend.operations import exp2 as exp2
     from stepwell.frontend.operations import expand_dims as expand_dims
     from stepwell.frontend.operations import expm1 as expm1
     from stepwell.frontend.operations import eye as eye
@@ -69,25 +89,48 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import flip as flip
     from stepwell.frontend.operations import floor as floor
     from stepwell.frontend.operations import floor_divide as floor_divide
+    from stepwell.frontend.operations import fmax as fmax
+    from stepwell.frontend.operations import fmin as fmin
+    from stepwell.frontend.operations import fmod as fmod
     from stepwell.frontend.operations import full as full
     from stepwell.frontend.operations import full_like as full_like
+    from stepwell.frontend.operations import gaussian_nll_loss as gaussian_nll_loss
     from stepwell.frontend.operations import gelu as gelu
     from stepwell.frontend.operations import get_item as get_item
+    from stepwell.frontend.operations import glu as glu
     from stepwell.frontend.operations import greater as greater
     from stepwell.frontend.operations import greater_equal as greater_equal
+    from stepwell.frontend.operations import hard_sigmoid as hard_sigmoid
+    from stepwell.frontend.operations import hard_swish as hard_swish
+    from stepwell.frontend.operations import hard_tanh as hard_tanh
+    from stepwell.frontend.operations import hardshrink as hardshrink
+    from stepwell.frontend.operations import hinge_embedding_loss as hinge_embedding_loss
+    from stepwell.frontend.operations import huber_loss as huber_loss
+    from stepwell.frontend.operations import hypot as hypot
+    from stepwell.frontend.operations import isfinite as isfinite
+    from stepwell.frontend.operations import isinf as isinf
     from stepwell.frontend.operations import isnan as isnan
+    from stepwell.frontend.operations import kl_div as kl_div
+    from stepwell.frontend.operations import l1_loss as l1_loss
     from stepwell.frontend.operations import layer_norm as layer_norm
+    from stepwell.frontend.operations import leaky_relu as leaky_relu
     from stepwell.frontend.operations import less as less
     from stepwell.frontend.operations import less_equal as less_equal
     from stepwell.frontend.operations import linspace as linspace
     from stepwell.frontend.operations import log as log
+    from stepwell.frontend.operations import log10 as log10
     from stepwell.frontend.operations import log1p as log1p
+    from stepwell.frontend.operations import log2 as log2
+    from stepwell.frontend.operations import log_sigmoid as log_sigmoid
     from stepwell.frontend.operations import log_softmax as log_softmax
+    from stepwell.frontend.operations import logaddexp as logaddexp
     from stepwell.frontend.operations import logical_and as logical_and
     from stepwell.frontend.operations import logical_not as logical_not
     from stepwell.frontend.operations import logical_or as logical_or
     from stepwell.frontend.operations import logical_xor as logical_xor
+    from stepwell.frontend.operations import logit as logit
     from stepwell.frontend.operations import logsumexp as logsumexp
+    from stepwell.frontend.operations import margin_ranking_loss as margin_ranking_loss
     from stepwell.frontend.operations import matmul as matmul
     from stepwell.frontend.operations import matrix_transpose as matrix_transpose
     from stepwell.frontend.operations import max as max
@@ -96,19 +139,28 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import meshgrid as meshgrid
     from stepwell.frontend.operations import min as min
     from stepwell.frontend.operations import minimum as minimum
+    from stepwell.frontend.operations import mish as mish
     from stepwell.frontend.operations import mse_loss as mse_loss
     from stepwell.frontend.operations import multiply as multiply
+    from stepwell.frontend.operations import nan_to_num as nan_to_num
     from stepwell.frontend.operations import negative as negative
+    from stepwell.frontend.operations import nll_loss as nll_loss
     from stepwell.frontend.operations import not_equal as not_equal
     from stepwell.frontend.operations import one_hot as one_hot
     from stepwell.frontend.operations import ones as ones
     from stepwell.frontend.operations import ones_like as ones_like
     from stepwell.frontend.operations import pad as pad
+    from stepwell.frontend.operations import pairwise_distance as pairwise_distance
     from stepwell.frontend.operations import permute_dims as permute_dims
+    from stepwell.frontend.operations import poisson_nll_loss as poisson_nll_loss
+    from stepwell.frontend.operations import positive as positive
     from stepwell.frontend.operations import pow as pow
+    from stepwell.frontend.operations import prelu as prelu
     from stepwell.frontend.operations import prod as prod
+    from stepwell.frontend.operations import radians as radians
     from stepwell.frontend.operations import reciprocal as reciprocal
     from stepwell.frontend.operations import relu as relu
+    from stepwell.frontend.operations import relu6 as relu6
     from stepwell.frontend.operations import remainder as remainder
     from stepwell.frontend.operations import repeat as repeat
     from stepwell.frontend.operations import reshape as reshape
@@ -120,12 +172,18 @@ if TYPE_CHECKING:
         scaled_dot_product_attention as scaled_dot_product_attention,
     )
     from stepwell.frontend.operations import scatter_add as scatter_add
+    from stepwell.frontend.operations import selu as selu
     from stepwell.frontend.operations import sigmoid as sigmoid
     from stepwell.frontend.operations import sign as sign
+    from stepwell.frontend.operations import signbit as signbit
     from stepwell.frontend.operations import silu as silu
     from stepwell.frontend.operations import sin as sin
+    from stepwell.frontend.operations import sinh as sinh
+    from stepwell.frontend.operations import smooth_l1_loss as smooth_l1_loss
     from stepwell.frontend.operations import softmax as softmax
     from stepwell.frontend.operations import softplus as softplus
+    from stepwell.frontend.operations import softshrink as softshrink
+    from stepwell.frontend.operations import softsign as softsign
     from stepwell.frontend.operations import split as split
     from stepwell.frontend.operations import sqrt as sqrt
     from stepwell.frontend.operations import square as square
@@ -136,14 +194,20 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import subtract as subtract
     from stepwell.frontend.operations import sum as sum
     from stepwell.frontend.operations import swapaxes as swapaxes
+    from stepwell.frontend.operations import swiglu as swiglu
     from stepwell.frontend.operations import take as take
     from stepwell.frontend.operations import take_along_axis as take_along_axis
+    from stepwell.frontend.operations import tan as tan
     from stepwell.frontend.operations import tanh as tanh
+    from stepwell.frontend.operations import tanhshrink as tanhshrink
     from stepwell.frontend.operations import tensordot as tensordot
+    from stepwell.frontend.operations import thresholded_relu as thresholded_relu
     from stepwell.frontend.operations import tile as tile
     from stepwell.frontend.operations import transpose as transpose
     from stepwell.frontend.operations import tril as tril
+    from stepwell.frontend.operations import triplet_margin_loss as triplet_margin_loss
     from stepwell.frontend.operations import triu as triu
+    from stepwell.frontend.operations import trunc as trunc
     from stepwell.frontend.operations import var as var
     from stepwell.frontend.operations import vecdot as vecdot
     from stepwell.frontend.operations import where as where

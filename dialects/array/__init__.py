@@ -9,6 +9,7 @@ from stepwell.dialects.array import (
     convolution,
     differentiation,
     elementwise,
+    functions,
     indexing,
     logic,
     random,
@@ -20,6 +21,7 @@ Array = Dialect(
     "array",
     [
         *elementwise.OPERATIONS,
+        *functions.OPERATIONS,
         *logic.OPERATIONS,
         *shape.OPERATIONS,
         *reduction.OPERATIONS,

@@ -8,13 +8,31 @@ from stepwell.dialects.errors import ShapeError
 from stepwell.frontend import activations as a
 from stepwell.frontend import convolution as c
 from stepwell.frontend import elementwise as e
+from stepwell.frontend import losses
+from stepwell.frontend import normalization as n
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.attention import scaled_dot_product_attention as attend
 from stepwell.frontend.random import next_key
 from stepwell.frontend.shaping import permute_dims, tensordot
 
-relu, sigmoid, silu, softplus = a.relu, a.sigmoid, a.silu, a.softplus
-tanh, mse_loss = e.tanh, a.mse_loss
+relu, relu6, leaky_relu, prelu = a.relu, a.relu6, a.leaky_relu, a.prelu
+elu, celu, selu, silu, mish = a.elu, a.celu, a.selu, a.silu, a.mish
+sigmoid, softplus, softsign, tanh = a.sigmoid, a.softplus, a.softsign, e.tanh
+hardtanh, hardsigmoid, hardswish = a.hard_tanh, a.hard_sigmoid, a.hard_swish
+logsigmoid, tanhshrink = a.log_sigmoid, a.tanhshrink
+softshrink, hardshrink = a.softshrink, a.hardshrink
+
+mse_loss, l1_loss = losses.mse_loss, losses.l1_loss
+huber_loss, smooth_l1_loss = losses.huber_loss, losses.smooth_l1_loss
+binary_cross_entropy = losses.binary_cross_entropy
+binary_cross_entropy_with_logits = losses.binary_cross_entropy_with_logits
+kl_div, poisson_nll_loss = losses.kl_div, losses.poisson_nll_loss
+gaussian_nll_loss, hinge_embedding_loss = losses.gaussian_nll_loss, losses.hinge_embedding_loss
+margin_ranking_loss = losses.margin_ranking_loss
+cosine_embedding_loss = losses.cosine_embedding_loss
+triplet_margin_loss = losses.triplet_margin_loss
+pairwise_distance = losses.pairwise_distance
+
 conv1d, conv2d, conv3d = c.conv1d, c.conv2d, c.conv3d
 
 
@@ -48,7 +66,7 @@ def layer_norm(
 ) -> Array:
     """(x - mean) / sqrt(variance + eps) * weight + bias over the last axes."""
     shape = normalized_shape if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    return a.layer_norm(x, shape, weight, bias, eps=eps)
+    return n.layer_norm(x, shape, weight, bias, eps=eps)
 
 
 def rms_norm(
@@ -59,7 +77,7 @@ def rms_norm(
 ) -> Array:
     """x / sqrt(mean(x ** 2) + eps) * weight over the last axes."""
     shape = normalized_shape if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    return a.rms_norm(x, shape, weight, eps=eps)
+    return n.rms_norm(x, shape, weight, eps=eps)
 
 
 def embedding(indices: Array, weight: ArrayLike) -> Array:
@@ -84,17 +102,64 @@ def scaled_dot_product_attention(
     return attend(query, key, value, attn_mask, is_causal=is_causal, scale=scale)
 
 
-def cross_entropy(logits: Array, targets: Array) -> Array:
+def glu(x: ArrayLike, dim: int = -1) -> Array:
+    """a * sigmoid(b), of the halves a and b of x along `dim`."""
+    return a.glu(x, axis=dim)
+
+
+def threshold(x: ArrayLike, threshold: float, value: float) -> Array:
+    """x above the threshold, `value` elsewhere."""
+    return e.where(e.greater(x, threshold), x, value)
+
+
+def cosine_similarity(x1: ArrayLike, x2: ArrayLike, dim: int = 1, eps: float = 1e-8) -> Array:
+    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along `dim`."""
+    return losses.cosine_similarity(x1, x2, axis=dim, eps=eps)
+
+
+def _classes_last(name: str, scores: Array, targets: Array) -> Array:
+    """[N, C, ...] as [N, ..., C]. Raises: ShapeError if the targets are neither [N, ...] nor it."""
+    last = [0, *range(2, scores.ndim), 1]
+    moved = permute_dims(scores, last) if scores.ndim > 2 else scores
+    if targets.shape not in (moved.shape[:-1], scores.shape):
+        raise ShapeError(
+            f"{name}: targets of shape {list(targets.shape)} do not fit; expected "
+            f"{list(moved.shape[:-1])}"
+        )
+    return moved
+
+
+def cross_entropy(
+    logits: Array,
+    targets: Array,
+    weight: ArrayLike | None = None,
+    ignore_index: int | None = None,
+    reduction: losses.Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Array:
     """The mean of logsumexp(logits) - logits[target].
 
-    Classes are axis 1 of logits [N, C, ...] and targets are [N, ...]; or logits [C], targets [].
-    (`sw.cross_entropy` has the classes last.)
+    Classes are axis 1 of logits [N, C, ...] and targets are [N, ...], or probabilities of the shape
+    of the logits; or logits [C], targets []. (`sw.cross_entropy` has the classes last.)
     """
-    if logits.ndim > 2:
-        logits = permute_dims(logits, [0, *range(2, logits.ndim), 1])
-    if targets.shape != logits.shape[:-1]:
-        raise ShapeError(
-            f"cross_entropy: targets of shape {list(targets.shape)} do not fit; expected "
-            f"{list(logits.shape[:-1])}"
-        )
-    return a.cross_entropy(logits, targets)
+    scores = _classes_last("cross_entropy", logits, targets)
+    if targets.shape == logits.shape and logits.ndim > 2:
+        targets = permute_dims(targets, [0, *range(2, logits.ndim), 1])
+    return losses.cross_entropy(
+        scores, targets, weight=weight, ignore_index=ignore_index,
+        label_smoothing=label_smoothing, reduction=reduction,
+    )  # fmt: skip
+
+
+def nll_loss(
+    logarithms: Array,
+    targets: Array,
+    weight: ArrayLike | None = None,
+    ignore_index: int | None = None,
+    reduction: losses.Reduction = "mean",
+) -> Array:
+    """The mean of -logarithms[target]; shapes as in `cross_entropy`."""
+    values = _classes_last("nll_loss", logarithms, targets)
+    return losses.nll_loss(
+        values, targets, weight=weight, ignore_index=ignore_index, reduction=reduction
+    )

@@ -6,6 +6,7 @@ from operations import (
     contraction,
     convolution,
     elementwise,
+    functions,
     indexing,
     logic,
     random,
@@ -15,6 +16,7 @@ from operations import (
 
 ROWS = [
     *elementwise.ROWS,
+    *functions.ROWS,
     *logic.ROWS,
     *shape.ROWS,
     *reduction.ROWS,

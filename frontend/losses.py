@@ -1,0 +1,368 @@
+"""Losses with PyTorch's names and formulas; targets that are classes are integers.
+
+`reduction` is "mean", "sum" or "none".
+"""
+
+from __future__ import annotations
+
+from math import log as logarithm
+from math import pi
+from typing import Literal
+
+from stepwell.dialects.array import composite as c
+from stepwell.dialects.errors import ShapeError
+from stepwell.frontend.activations import log_softmax, relu, softplus
+from stepwell.frontend.array import Array, ArrayLike
+from stepwell.frontend.building import as_float, emit, lift
+from stepwell.frontend.dispatch import operation
+from stepwell.frontend.elementwise import abs as absolute
+from stepwell.frontend.elementwise import (
+    equal,
+    exp,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    not_equal,
+    sqrt,
+    square,
+    where,
+)
+from stepwell.frontend.indexing import positions, take, take_along_axis
+from stepwell.frontend.tracing import Tracer
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+def _reduced(values: Array, reduction: Reduction) -> Array:
+    if reduction == "none":
+        return values
+    if reduction == "sum":
+        return values.sum()
+    if reduction == "mean":
+        return values.mean()
+    raise ValueError(f"reduction {reduction!r} is none of 'mean', 'sum' and 'none'")
+
+
+def _pair(name: str, x: ArrayLike, y: ArrayLike) -> tuple[Tracer, Tracer]:
+    """Two float operands of one shape: a mean over their broadcast is rarely what was meant."""
+    a, b = as_float(x), as_float(y)
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"{name}: shapes {list(a.shape)} and {list(b.shape)} differ: the mean would be over "
+            "their broadcast"
+        )
+    return a, b
+
+
+# Classes
+
+
+@operation
+def cross_entropy(
+    logits: ArrayLike,
+    targets: Array,
+    /,
+    *,
+    weight: ArrayLike | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
+) -> Array:
+    """logsumexp(logits) - logits[target]; classes are the last axis.
+
+    `targets` are class numbers of the shape of `logits` without its last axis, or probabilities of
+    its whole shape. `weight` [classes] scales the loss of each class (the mean is then weighted
+    too, for class numbers); targets that are `ignore_index` do not count.
+    """
+    scores = as_float(logits)
+    if lift(targets).dtype.is_float:
+        return _soft_cross_entropy(scores, targets, weight, label_smoothing, reduction)
+    wanted = positions(targets, "cross_entropy")
+    if wanted.shape != scores.shape[:-1]:
+        raise ShapeError(
+            f"cross_entropy: logits of shape {list(scores.shape)} need targets of shape "
+            f"{list(scores.shape[:-1])}, not {list(wanted.shape)}"
+        )
+    plain = weight is None and ignore_index is None and label_smoothing == 0
+    if plain and reduction == "mean":
+        return emit(c.CrossEntropyOp(scores.value, wanted.value))
+    logarithms = log_softmax(scores)
+    hard, share = _picked(logarithms, wanted, weight, ignore_index)
+    loss = hard
+    if label_smoothing:
+        weighted = logarithms if weight is None else logarithms * as_float(weight)
+        soft = where(_counted(wanted, ignore_index), -weighted.mean(axis=-1), 0.0)
+        loss = (1 - label_smoothing) * hard + label_smoothing * soft
+    return loss.sum() / share.sum() if reduction == "mean" else _reduced(loss, reduction)
+
+
+def _counted(targets: ArrayLike, ignore_index: int | None) -> Array:
+    return equal(targets, targets) if ignore_index is None else not_equal(targets, ignore_index)
+
+
+def _picked(
+    logarithms: Array, targets: Tracer, weight: ArrayLike | None, ignore_index: int | None
+) -> tuple[Array, Array]:
+    """-weight[target] * logarithms[target], and weight[target]: 0 where it is ignored."""
+    counted = _counted(targets, ignore_index)
+    safe = where(counted, targets, 0)
+    picked = take_along_axis(logarithms, safe.reshape((*safe.shape, 1)), axis=-1)
+    share = where(counted, 1.0 if weight is None else take(lift(as_float(weight)), safe), 0.0)
+    return -picked.reshape(safe.shape) * share, share
+
+
+def _soft_cross_entropy(
+    scores: Tracer,
+    targets: Array,
+    weight: ArrayLike | None,
+    label_smoothing: float,
+    reduction: Reduction,
+) -> Array:
+    scores, shares = _pair("cross_entropy", scores, targets)
+    classes = scores.shape[-1]
+    smooth = shares * (1 - label_smoothing) + label_smoothing / classes
+    weighted = smooth if weight is None else smooth * as_float(weight)
+    return _reduced(-(log_softmax(scores) * weighted).sum(axis=-1), reduction)
+
+
+@operation
+def nll_loss(
+    logarithms: ArrayLike,
+    targets: Array,
+    /,
+    *,
+    weight: ArrayLike | None = None,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+) -> Array:
+    """-weight[target] * logarithms[target], classes last: what `log_softmax` gives it."""
+    values, wanted = as_float(logarithms), positions(targets, "nll_loss")
+    if wanted.shape != values.shape[:-1]:
+        raise ShapeError(
+            f"nll_loss: logarithms of shape {list(values.shape)} need targets of shape "
+            f"{list(values.shape[:-1])}, not {list(wanted.shape)}"
+        )
+    loss, share = _picked(values, wanted, weight, ignore_index)
+    return loss.sum() / share.sum() if reduction == "mean" else _reduced(loss, reduction)
+
+
+@operation
+def binary_cross_entropy(
+    x: ArrayLike,
+    y: ArrayLike,
+    /,
+    *,
+    weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+) -> Array:
+    """-(y log(x) + (1 - y) log(1 - x)), of probabilities x; logarithms stop at -100."""
+    p, t = _pair("binary_cross_entropy", x, y)
+    loss = -(t * maximum(log(p), -100.0) + (1 - t) * maximum(log1p(-p), -100.0))
+    return _reduced(loss if weight is None else loss * as_float(weight), reduction)
+
+
+@operation
+def binary_cross_entropy_with_logits(
+    x: ArrayLike,
+    y: ArrayLike,
+    /,
+    *,
+    weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+) -> Array:
+    """`binary_cross_entropy` of sigmoid(x), without overflow; `pos_weight` scales that of y = 1."""
+    z, t = _pair("binary_cross_entropy_with_logits", x, y)
+    rise = 1.0 if pos_weight is None else 1 + (as_float(pos_weight) - 1) * t
+    loss = (1 - t) * z + rise * softplus(-z)
+    return _reduced(loss if weight is None else loss * as_float(weight), reduction)
+
+
+# Distances
+
+
+@operation
+def mse_loss(x: ArrayLike, y: ArrayLike, /, *, reduction: Reduction = "mean") -> Array:
+    """(x - y) ** 2. The shapes are equal."""
+    a, b = _pair("mse_loss", x, y)
+    return _reduced(square(a - b), reduction)
+
+
+@operation
+def l1_loss(x: ArrayLike, y: ArrayLike, /, *, reduction: Reduction = "mean") -> Array:
+    """abs(x - y). The shapes are equal."""
+    a, b = _pair("l1_loss", x, y)
+    return _reduced(absolute(a - b), reduction)
+
+
+@operation
+def huber_loss(
+    x: ArrayLike, y: ArrayLike, /, *, delta: float = 1.0, reduction: Reduction = "mean"
+) -> Array:
+    """d ** 2 / 2 up to delta, and delta * (d - delta / 2) beyond, with d = abs(x - y)."""
+    a, b = _pair("huber_loss", x, y)
+    d = absolute(a - b)
+    return _reduced(where(d <= delta, 0.5 * square(d), delta * (d - 0.5 * delta)), reduction)
+
+
+@operation
+def smooth_l1_loss(
+    x: ArrayLike, y: ArrayLike, /, *, beta: float = 1.0, reduction: Reduction = "mean"
+) -> Array:
+    """d ** 2 / (2 beta) below beta, and d - beta / 2 beyond, with d = abs(x - y)."""
+    if beta == 0:
+        return l1_loss(x, y, reduction=reduction)
+    a, b = _pair("smooth_l1_loss", x, y)
+    d = absolute(a - b)
+    return _reduced(where(d < beta, square(d) * (0.5 / beta), d - 0.5 * beta), reduction)
+
+
+# Distributions
+
+
+def _x_log_x(x: Array) -> Array:
+    """x log(x), 0 at 0."""
+    return x * log(where(x > 0, x, 1.0))
+
+
+@operation
+def kl_div(
+    x: ArrayLike,
+    y: ArrayLike,
+    /,
+    *,
+    log_target: bool = False,
+    reduction: Reduction | Literal["batchmean"] = "mean",
+) -> Array:
+    """y * (log(y) - x), of log-probabilities x and probabilities y (or their logarithms)."""
+    a, b = _pair("kl_div", x, y)
+    loss = exp(b) * (b - a) if log_target else _x_log_x(b) - b * a
+    return loss.sum() / a.shape[0] if reduction == "batchmean" else _reduced(loss, reduction)
+
+
+@operation
+def poisson_nll_loss(
+    x: ArrayLike,
+    y: ArrayLike,
+    /,
+    *,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: Reduction = "mean",
+) -> Array:
+    """exp(x) - y x, or x - y log(x + eps); `full` adds Stirling's log(y!) where y > 1."""
+    a, b = _pair("poisson_nll_loss", x, y)
+    loss = exp(a) - b * a if log_input else a - b * log(a + eps)
+    if full:
+        count = where(b > 1, b, 1.0)
+        stirling = count * log(count) - count + 0.5 * log(2 * pi * count)
+        loss = loss + where(b > 1, stirling, 0.0)
+    return _reduced(loss, reduction)
+
+
+@operation
+def gaussian_nll_loss(
+    x: ArrayLike,
+    y: ArrayLike,
+    var: ArrayLike,
+    /,
+    *,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: Reduction = "mean",
+) -> Array:
+    """(log(var) + (x - y) ** 2 / var) / 2, the variance at least eps; `full` adds log(2 pi) / 2."""
+    a, b = _pair("gaussian_nll_loss", x, y)
+    spread = maximum(as_float(var), eps)
+    loss = 0.5 * (log(spread) + square(a - b) / spread)
+    return _reduced(loss + 0.5 * logarithm(2 * pi) if full else loss, reduction)
+
+
+# Margins and similarity
+
+
+@operation
+def hinge_embedding_loss(
+    x: ArrayLike, y: ArrayLike, /, *, margin: float = 1.0, reduction: Reduction = "mean"
+) -> Array:
+    """x where y is 1, max(0, margin - x) where it is -1."""
+    a, b = _pair("hinge_embedding_loss", x, y)
+    return _reduced(where(b > 0, a, relu(margin - a)), reduction)
+
+
+@operation
+def margin_ranking_loss(
+    x: ArrayLike,
+    other: ArrayLike,
+    y: ArrayLike,
+    /,
+    *,
+    margin: float = 0.0,
+    reduction: Reduction = "mean",
+) -> Array:
+    """max(0, margin - y * (x - other)), y being 1 where x should be larger and else -1."""
+    a, b = _pair("margin_ranking_loss", x, other)
+    return _reduced(relu(margin - as_float(y) * (a - b)), reduction)
+
+
+@operation
+def cosine_similarity(
+    x: ArrayLike, y: ArrayLike, /, *, axis: int = -1, eps: float = 1e-8
+) -> Array:
+    """x . y / (max(|x|, eps) max(|y|, eps)) along an axis."""
+    a, b = as_float(x), as_float(y)
+    lengths = [sqrt(maximum(square(v).sum(axis=axis), eps * eps)) for v in (a, b)]
+    return (a * b).sum(axis=axis) / (lengths[0] * lengths[1])
+
+
+@operation
+def cosine_embedding_loss(
+    x: ArrayLike,
+    other: ArrayLike,
+    y: ArrayLike,
+    /,
+    *,
+    margin: float = 0.0,
+    reduction: Reduction = "mean",
+) -> Array:
+    """1 - cosine where y is 1, max(0, cosine - margin) where it is -1; along the last axis."""
+    a, b = _pair("cosine_embedding_loss", x, other)
+    cosine = cosine_similarity(a, b, eps=1e-6)
+    return _reduced(where(as_float(y) > 0, 1 - cosine, relu(cosine - margin)), reduction)
+
+
+@operation
+def pairwise_distance(
+    x: ArrayLike, y: ArrayLike, /, *, p: float = 2.0, eps: float = 1e-6
+) -> Array:
+    """The p-norm of x - y + eps along the last axis."""
+    d = absolute(as_float(x) - as_float(y) + eps)
+    if p == 1:
+        return d.sum(axis=-1)
+    return sqrt(square(d).sum(axis=-1)) if p == 2 else (d**p).sum(axis=-1) ** (1 / p)
+
+
+@operation
+def triplet_margin_loss(
+    anchor: ArrayLike,
+    positive: ArrayLike,
+    negative: ArrayLike,
+    /,
+    *,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: Reduction = "mean",
+) -> Array:
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), distances along the last axis.
+
+    With `swap` the negative's distance is the smaller of those to the anchor and the positive.
+    """
+    near = pairwise_distance(anchor, positive, p=p, eps=eps)
+    far = pairwise_distance(anchor, negative, p=p, eps=eps)
+    if swap:
+        far = minimum(far, pairwise_distance(positive, negative, p=p, eps=eps))
+    return _reduced(relu(near - far + margin), reduction)
