@@ -19,6 +19,8 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 
+from stepwell.dialects.build import append, create
+
 
 class Emitter:
     """Inserts operations one after another, at the end of a block or before an operation.
@@ -38,7 +40,7 @@ class Emitter:
         if op.location is UNKNOWN_LOC:
             op.location = self.location
         if self.before is None:
-            self.block.add_op(op)
+            append(self.block, op)
         else:
             self.block.insert_op_before(op, self.before)
         return op
@@ -54,7 +56,7 @@ class Emitter:
     def constant(self, value: float, type: Attribute) -> SSAValue:
         """An `arith.constant` of a scalar float, integer or index type."""
         value_ = scalar_attr(value, type)
-        return self(arith.ConstantOp.create(result_types=[type], properties={"value": value_}))
+        return self(create(arith.ConstantOp, (), [type], {"value": value_}))
 
 
 def scalar_attr(value: float, type: Attribute) -> FloatAttr | IntegerAttr:

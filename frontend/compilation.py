@@ -18,6 +18,7 @@ from stepwell.backends.compiler import (
 )
 from stepwell.backends.device import ReferenceDevice, open_device
 from stepwell.backends.program import Program
+from stepwell.dialects.build import clone
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import lift
 from stepwell.frontend.executable import Executable, Runner, Signature, Spec
@@ -128,17 +129,17 @@ class CompiledCode:
             path = cache_path(self._module, self.target)
             program = read_cache(path)
             if program is None:
-                program = compile_module(self._module.clone(), self.target)
+                program = compile_module(clone(self._module, {}), self.target)
                 write_cache(program, path)
             self._program = program
         return self._program
 
     def ir(self, stage: str) -> str:
-        return stage_text(self._module.clone(), self.target, stage)
+        return stage_text(clone(self._module, {}), self.target, stage)
 
     def runner(self, device: Any) -> Runner:
         if isinstance(device, ReferenceDevice):
-            return reference_runner(self._module.clone())
+            return reference_runner(clone(self._module, {}))
         from stepwell.backends.wgpu.executor import Executor
 
         return Executor(self.program, device)

@@ -40,6 +40,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.passes import ModulePass
 
+from stepwell.dialects.build import append, clone
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.kernel import FuncOp, LaunchOp, ReturnOp
 from stepwell.passes.donation import donated_arguments
@@ -65,7 +66,6 @@ class BufferizeKernelsPass(ModulePass):
             op.body.block.insert_op_before(variant, kernels[name])
         for kernel in kernels.values():
             kernel.detach()
-            kernel.erase(safe_erase=False)
 
 
 def memref_type(type: Attribute) -> MemRefType[Attribute]:
@@ -129,7 +129,6 @@ class _Host:
         new.location = function.location
         self.module.body.block.insert_op_before(new, function)
         function.detach()
-        function.erase(safe_erase=False)
 
     def _launch(
         self, launch: LaunchOp, overwritten: dict[SSAValue, SSAValue], kept: set[SSAValue]
@@ -222,7 +221,7 @@ def _kernel_on_buffers(kernel: FuncOp, name: str, reused: Sequence[int | None]) 
         )
     for op in old.ops:
         if op is not returned:
-            block.add_op(op.clone(mapping))
+            append(block, clone(op, mapping))
     outputs = iter(block.args[len(old.args) :])
     for value, position in zip(returned.values, reused, strict=True):
         destination = next(outputs) if position is None else block.args[position]

@@ -38,6 +38,7 @@ from stepwell.dialects.array.base import (
 )
 from stepwell.dialects.array.contraction import DotGeneralOp
 from stepwell.dialects.array.shape import ConstantOp, FullOp, number
+from stepwell.dialects.build import clone
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.passes.linalg_forms import (
@@ -206,7 +207,7 @@ def _lower(op: Operation, values: dict[SSAValue, SSAValue], block: Block) -> Non
             "run differentiate and decompose-composites before convert-array-to-linalg"
         )
     elif op.regions:
-        results = emit.all(op.clone(values))
+        results = emit.all(clone(op, values))
     else:
         results = emit.all(
             type(op).create(
@@ -249,7 +250,6 @@ def _convert(function: func.FuncOp) -> None:
     for op in old.ops:
         _lower(op, values, new)
     function.body.detach_block(old)
-    old.erase(safe_erase=False)
     function.body.add_block(new)
     function.function_type = FunctionType.from_lists(
         [_low(type_) for type_ in inputs], [_low(type_) for type_ in outputs]

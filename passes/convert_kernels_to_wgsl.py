@@ -5,7 +5,6 @@ from __future__ import annotations
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
 
 from stepwell.dialects import kernel
 from stepwell.passes.to_wgsl.kernel import convert_kernel
@@ -53,4 +52,5 @@ class ConvertKernelsToWgslPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in [f for f in op.ops if isinstance(f, kernel.FuncOp)]:
-            Rewriter.replace_op(function, convert_kernel(function), [])
+            op.body.block.insert_op_before(convert_kernel(function), function)
+            function.detach()

@@ -12,6 +12,7 @@ from xdsl.rewriter import Rewriter
 
 from stepwell.dialects.array.attention import AttentionOp
 from stepwell.dialects.array.base import CompositeOp, shape_of
+from stepwell.dialects.build import every
 from stepwell.dialects.emit import Emitter
 from stepwell.passes.schedules.attention import plans
 from stepwell.passes.target import Target, target_named
@@ -67,7 +68,7 @@ class DecomposeCompositesPass(ModulePass):
         target = target_named(self.target)
         pending = [
             found
-            for found in op.walk()
+            for found in every(op)
             if isinstance(found, CompositeOp) and not _stays_whole(found, target)
         ]
         while pending:

@@ -19,6 +19,7 @@ from stepwell.dialects.array.base import (
 from stepwell.dialects.array.build import full_like, zeros_like
 from stepwell.dialects.array.differentiation import StopGradientOp, ValueAndGradOp
 from stepwell.dialects.array.elementwise import AddOp
+from stepwell.dialects.build import every
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.passes.decompose_composites import decompose
@@ -48,10 +49,10 @@ class DifferentiatePass(ModulePass):
     name = "differentiate"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        requests = [found for found in op.walk() if isinstance(found, ValueAndGradOp)]
+        requests = [found for found in every(op) if isinstance(found, ValueAndGradOp)]
         for request in reversed(requests):
             _expand(request)
-        for stop in [found for found in op.walk() if isinstance(found, StopGradientOp)]:
+        for stop in [found for found in every(op) if isinstance(found, StopGradientOp)]:
             stop.result.replace_all_uses_with(stop.operand)
             Rewriter.erase_op(stop)
 

@@ -23,6 +23,7 @@ from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from stepwell.dialects.build import every
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.wgsl.expressions import constant_values
 from stepwell.passes import elementary
@@ -51,7 +52,7 @@ class ExpandMathPass(ModulePass):
     name = "expand-math"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for found in [inner for inner in op.walk() if type(inner) in _EXPANSIONS]:
+        for found in [inner for inner in every(op) if type(inner) in _EXPANSIONS]:
             assert found.parent is not None
             emit = Emitter(found.parent, before=found, location=found.location)
             result = _EXPANSIONS[type(found)](emit, found)

@@ -32,6 +32,7 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
+from stepwell.dialects.build import append, clone
 from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
 from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes import structured
@@ -152,13 +153,13 @@ def _kernel(
         if isinstance(owner, arith.ConstantOp | tensor.EmptyOp | FillOp):
             for operand in owner.operands:
                 materialise(operand)
-            block.add_op(owner.clone(mapping))
+            append(block, clone(owner, mapping))
 
     for op in members:
         for operand in op.operands:
             materialise(operand)
         if all(result not in mapping for result in op.results):
-            block.add_op(op.clone(mapping))
+            append(block, clone(op, mapping))
     block.add_op(ReturnOp(*[mapping[value] for value in outputs]))
     function_type = FunctionType.from_lists(
         [value.type for value in inputs], [value.type for value in outputs]

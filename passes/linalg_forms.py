@@ -1,7 +1,4 @@
-"""The forms that `linalg.generic` takes at the stage `linalg`, and how they are built cheaply.
-
-Construction goes through `Operation.create`: the constructors of `linalg` cost three times as much.
-"""
+"""The forms that `linalg.generic` takes at the stage `linalg`."""
 
 from __future__ import annotations
 
@@ -21,6 +18,7 @@ from xdsl.ir import Block, Region, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 
 from stepwell.dialects.array.base import Tensor, type_of
+from stepwell.dialects.build import append, create
 from stepwell.dialects.emit import Emitter
 
 Body = Callable[[Emitter, Sequence[SSAValue]], SSAValue]
@@ -53,7 +51,7 @@ def _segments(inputs: int, outputs: int) -> DenseArrayBase:
 
 def empty(emit: Emitter, type_: Tensor) -> SSAValue:
     """A tensor whose elements mean nothing yet."""
-    return emit(tensor.EmptyOp.create(result_types=[type_]))
+    return emit(create(tensor.EmptyOp, (), [type_]))
 
 
 def fill(emit: Emitter, value: float, type_: Tensor) -> SSAValue:
@@ -61,12 +59,13 @@ def fill(emit: Emitter, value: float, type_: Tensor) -> SSAValue:
     element = type_.element_type
     scalar = emit.constant(value, element)
     block = Block(arg_types=(element, element))
-    block.add_op(YieldOp.create(operands=[block.args[0]]))
+    append(block, create(YieldOp, [block.args[0]]))
     return emit(
-        FillOp.create(
-            operands=[scalar, empty(emit, type_)],
-            result_types=[type_],
-            properties={"operandSegmentSizes": _segments(1, 1)},
+        create(
+            FillOp,
+            [scalar, empty(emit, type_)],
+            [type_],
+            {"operandSegmentSizes": _segments(1, 1)},
             regions=[Region(block)],
         )
     )
@@ -85,12 +84,13 @@ def generic(
     block = Block(arg_types=[type_of(operand).element_type for operand in operands])
     inner = Emitter(block, location=emit.location)
     result = body(inner, block.args)
-    inner.insert(YieldOp.create(operands=[result]))
+    inner.insert(create(YieldOp, [result]))
     return emit(
-        GenericOp.create(
-            operands=operands,
-            result_types=[output.type],
-            properties={
+        create(
+            GenericOp,
+            operands,
+            [output.type],
+            {
                 "indexing_maps": ArrayAttr(maps),
                 "iterator_types": _iterators(maps[0].data.num_dims - reductions, reductions),
                 "operandSegmentSizes": _segments(len(inputs), 1),

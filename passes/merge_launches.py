@@ -39,6 +39,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
+from stepwell.dialects.build import append, clone, every
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.kernel import PLAN, SCALAR, FuncOp, LaunchOp, ReturnOp
 from stepwell.passes.target import Target, target_named
@@ -69,13 +70,12 @@ class MergeLaunchesPass(ModulePass):
             inner.callee.root_reference.data
             for function in op.body.block.ops
             if isinstance(function, func.FuncOp)
-            for inner in function.walk()
+            for inner in every(function)
             if isinstance(inner, LaunchOp)
         }
         for name, kernel in kernels.items():
             if name not in launched:
                 kernel.detach()
-                kernel.erase(safe_erase=False)
 
 
 class _Merging:
@@ -270,9 +270,9 @@ def _joined(name: str, a: FuncOp, b: FuncOp, positions: Sequence[int]) -> FuncOp
                 mapping[op.result] = number
             elif isinstance(op, memref.AllocaOp | gpu.ThreadIdOp):
                 # Workgroup memory and ids belong to the whole kernel.
-                emit.insert(op.clone(mapping))
+                emit.insert(clone(op, mapping))
             elif not isinstance(op, ReturnOp):
-                arm.add_op(op.clone(mapping))
+                append(arm, clone(op, mapping))
         arm.add_op(scf.YieldOp())
         arms.append(arm)
     emit.insert(scf.IfOp(is_first, [], [arms[0]], [arms[1]]))

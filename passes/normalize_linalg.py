@@ -17,6 +17,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 
+from stepwell.dialects.build import clone
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.passes import structured
 
@@ -121,7 +122,7 @@ def _sink_constants(op: GenericOp) -> None:
             if value not in copies:
                 if not isinstance(value.owner, arith.ConstantOp):
                     raise _refusal(op, "its body uses a scalar from outside; make it an input")
-                copy = value.owner.clone()
+                copy = clone(value.owner, {})
                 assert block.first_op is not None
                 block.insert_op_before(copy, block.first_op)
                 copies[value] = copy.result

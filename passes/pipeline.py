@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.transforms.canonicalize import CanonicalizePass
 from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 
+from stepwell.dialects.build import every
 from stepwell.dialects.errors import StepwellError, unknown, where
 from stepwell.passes.bufferize_kernels import BufferizeKernelsPass
 from stepwell.passes.collector import collector_frozen
@@ -136,7 +138,7 @@ def stages_until(name: str) -> tuple[Stage, ...]:
 
 def stage_of(module: ModuleOp) -> Stage:
     """The earliest stage whose dialects admit every operation of the module."""
-    found = {op.dialect_name() for op in module.walk()}
+    found = {kind.dialect_name() for kind in {type(op) for op in every(module)}}
     for stage in STAGES:
         if found <= stage.dialects:
             return stage
@@ -147,11 +149,14 @@ def stage_of(module: ModuleOp) -> Stage:
 
 def check_legal(module: ModuleOp, stage: Stage) -> None:
     """Raises `StepwellError` for an operation that the stage may not hold."""
-    for op in module.walk():
-        if op.dialect_name() not in stage.dialects:
-            raise StepwellError(
-                f"{where(op.location)}{op.name} is not legal at stage '{stage.name}'"
-            )
+    legal: set[type[Operation]] = set()
+    for op in every(module):
+        if type(op) not in legal:
+            if op.dialect_name() not in stage.dialects:
+                raise StepwellError(
+                    f"{where(op.location)}{op.name} is not legal at stage '{stage.name}'"
+                )
+            legal.add(type(op))
 
 
 def lower(

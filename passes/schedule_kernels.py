@@ -57,4 +57,3 @@ class ScheduleKernelsPass(ModulePass):
                 tiled.attributes |= {**work_of(kernel), PLAN: StringAttr(str(choice))}
                 op.body.block.insert_op_before(tiled, kernel)
                 kernel.detach()
-                kernel.erase(safe_erase=False)

@@ -34,6 +34,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 
+from stepwell.dialects.build import clone
 from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain
@@ -208,7 +209,7 @@ def cloned_body(op: GenericOp) -> Body:
         last = structured.terminator(op)
         for operation in block.ops:
             if operation is not last:
-                inner.insert(operation.clone(mapping))
+                inner.insert(clone(operation, mapping))
         (value,) = last.operands
         return mapping[value]
 

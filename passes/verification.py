@@ -25,6 +25,8 @@ class _Verifier:
 
     def __init__(self) -> None:
         self._valid: set[tuple[Any, ...]] = set()
+        self._same: set[tuple[Any, ...]] = set()
+        """Of `_valid`, what was found so with the very same attributes: no need to compare."""
         self._by_value: dict[Attribute, int] = {}
         self._by_id: dict[int, int] = {}
 
@@ -53,8 +55,19 @@ class _Verifier:
             op = op.next_op
 
     def _once(self, op: Operation) -> None:
-        number = self._number
         operands = op.operands
+        same = (
+            type(op),
+            *[id(operand.type) for operand in operands],
+            None,
+            *[id(result.type) for result in op.results],
+            *[(name, id(value)) for name, value in op.properties.items()],
+            *[(name, id(value)) for name, value in op.attributes.items()],
+        )
+        erased = ErasedSSAValue in map(type, operands)
+        if same in self._same and not erased:
+            return
+        number = self._number
         signature = (
             type(op),
             tuple([number(operand.type) for operand in operands]),
@@ -62,11 +75,10 @@ class _Verifier:
             tuple([(name, number(value)) for name, value in op.properties.items()]),
             tuple([(name, number(value)) for name, value in op.attributes.items()]),
         )
-        if signature not in self._valid or any(
-            isinstance(operand, ErasedSSAValue) for operand in operands
-        ):
+        if signature not in self._valid or erased:
             op.verify()
             self._valid.add(signature)
+        self._same.add(same)
 
     def _number(self, attribute: Attribute) -> int:
         """The same for equal attributes."""

@@ -20,6 +20,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
+from stepwell.dialects.build import create
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.kernel import FuncOp, ReturnOp, WorkgroupMemoryAttr
 from stepwell.passes.domain import Domain, Place
@@ -161,10 +162,11 @@ class Frame:
             return None
         points = self.points
         return points.emit(
-            arith.CmpiOp.create(
-                operands=[points.index(index), points.emit.constant(bound, INDEX)],
-                result_types=[i1],
-                properties={"predicate": _ULT},
+            create(
+                arith.CmpiOp,
+                [points.index(index), points.emit.constant(bound, INDEX)],
+                [i1],
+                {"predicate": _ULT},
             )
         )
 

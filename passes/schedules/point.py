@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import DenseArrayBase, IndexType, MemRefType, VectorT
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
+from stepwell.dialects.build import clone, create
 from stepwell.dialects.emit import Emitter, vector_type
 from stepwell.dialects.kernel import VECTOR_FORMS, FromElementsOp
 from stepwell.passes import structured
@@ -28,8 +29,8 @@ INDEX = IndexType()
 
 
 def quick(op: type[Operation], operands: Sequence[SSAValue], *results: Attribute) -> Operation:
-    """An operation without properties. xDSL's constructors cost three times as much."""
-    return op.create(operands=operands, result_types=results)
+    """An operation without properties."""
+    return create(op, operands, results)
 
 
 @cache
@@ -110,7 +111,7 @@ class PointEmitter:
     def _constant(self, op: arith.ConstantOp) -> SSAValue:
         key = (op.value, op.result.type)
         if (known := self._known(key)) is None:
-            known = self.scopes[-1][key] = self.emit(op.clone())
+            known = self.scopes[-1][key] = self.emit(clone(op, {}))
         return known
 
     def _body(self, op: GenericOp, place: Place) -> SSAValue:
@@ -165,14 +166,7 @@ class PointEmitter:
             operands = [self.broadcast(operand) for operand in operands]
             result = self._vector_type(result)
             form = VECTOR_FORMS.get(form, form)
-        value = self.emit(
-            form.create(
-                operands=operands,
-                result_types=[result],
-                properties=op.properties,
-                attributes=op.attributes,
-            )
-        )
+        value = self.emit(create(form, operands, [result], op.properties, op.attributes))
         self.scopes[-1][key] = value
         return value
 
@@ -197,17 +191,13 @@ class PointEmitter:
         key = ("lane", value, lane)
         if (known := self._known(key)) is None:
             known = self.emit(
-                vector.ExtractOp.create(
-                    operands=[value],
-                    result_types=[value.type.element_type],
-                    properties=_position(lane),
-                )
+                create(vector.ExtractOp, [value], [value.type.element_type], _position(lane))
             )
             self.scopes[-1][key] = known
         return known
 
     def _by_lane(self, values: Sequence[SSAValue]) -> SSAValue:
-        return self.emit(FromElementsOp(*values))
+        return self.emit(create(FromElementsOp, values, [vector_type(values[0].type, len(values))]))
 
     def _extract(self, source: SSAValue, indices: Sequence[SSAValue]) -> SSAValue:
         """`source` at computed positions."""

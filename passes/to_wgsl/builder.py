@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import NoReturn, TypeVar
 
 from xdsl.dialects.builtin import (
+    UNKNOWN_LOC,
     DenseIntOrFPElementsAttr,
     Float16Type,
     Float32Type,
@@ -24,6 +25,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
+from stepwell.dialects.build import append, create
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.wgsl.base import Expression
 from stepwell.dialects.wgsl.expressions import (
@@ -77,7 +79,7 @@ class Builder:
         self._builtins: dict[Builtin, BuiltinOp] = {}
         self._bits: dict[int, PrivateVarOp] = {}
         self._types: dict[Attribute, Attribute] = {}
-        self._memos: list[dict[tuple[SSAValue, int], SSAValue]] = [{}]
+        self._memos: list[dict[Hashable, SSAValue]] = [{}]
 
     # Values
 
@@ -88,7 +90,7 @@ class Builder:
     def map(self, source: SSAValue, value: SSAValue) -> None:
         """From now on `source` is `value`."""
         self._values[source] = value
-        if value.name_hint is None:
+        if value.name_hint is None and source.name_hint is not None:
             value.name_hint = source.name_hint
 
     def type(self, source: Attribute) -> Attribute:
@@ -115,7 +117,7 @@ class Builder:
         """Append an operation."""
         if self.source is not None:
             op.location = self.source.location
-        self.block.add_op(op)
+        append(self.block, op)
         return op
 
     def emit(
@@ -126,13 +128,9 @@ class Builder:
         properties: Mapping[str, Attribute] = {},
     ) -> SSAValue:
         """Append an operation of one result."""
-        op = operation.create(
-            operands=operands,
-            result_types=(type,),
-            properties=properties,
-            location=self.source.location if self.source else None,
-        )
-        self.block.add_op(op)
+        location = UNKNOWN_LOC if self.source is None else self.source.location
+        op = create(operation, operands, (type,), properties, location=location)
+        append(self.block, op)
         return op.results[0]
 
     @contextmanager
@@ -148,11 +146,11 @@ class Builder:
         """A region of one empty block."""
         return Region(Block())
 
-    def memo(self, key: tuple[SSAValue, int]) -> SSAValue | None:
+    def memo(self, key: Hashable) -> SSAValue | None:
         """What `remember` was told in this block or one around it."""
         return next((found for memo in self._memos if (found := memo.get(key))), None)
 
-    def remember(self, key: tuple[SSAValue, int], value: SSAValue) -> SSAValue:
+    def remember(self, key: Hashable, value: SSAValue) -> SSAValue:
         self._memos[-1][key] = value
         return value
 
@@ -160,8 +158,11 @@ class Builder:
 
     def number(self, value: float | int, type: Attribute) -> SSAValue:
         """A constant; of a vector type, in every lane."""
-        attribute = _number(value, math.copysign(1.0, value), type)
-        return self.emit(ConstantOp, (), type, {"value": attribute})
+        key = (value, math.copysign(1.0, value), type)
+        known = self.memo(key)
+        if known is None:
+            known = self.remember(key, self.emit(ConstantOp, (), type, {"value": _number(*key)}))
+        return known
 
     def u32(self, value: int) -> SSAValue:
         return self.number(value, u32)

@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import DenseArrayBase, MemRefType, i1, i32
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from stepwell.dialects import kernel
+from stepwell.dialects.build import create
 from stepwell.dialects.wgsl import concurrency as c
 from stepwell.dialects.wgsl.expressions import DivOp, NotOp
 from stepwell.dialects.wgsl.module import (
@@ -152,7 +153,7 @@ class KernelConversion:
 
     def _assign(self, variables: Sequence[SSAValue], values: Sequence[SSAValue]) -> None:
         for ref, source in zip(variables, values, strict=True):
-            self.b.add(StoreOp.create(operands=(ref, self.b.value(source))))
+            self.b.add(create(StoreOp, (ref, self.b.value(source))))
 
     def _read(self, variables: Sequence[SSAValue], targets: Sequence[SSAValue]) -> None:
         for ref, target in zip(variables, targets, strict=True):

@@ -10,6 +10,7 @@ from xdsl.dialects import arith, memref, scf, vector
 from xdsl.dialects.builtin import IntegerAttr, MemRefType, NoneAttr, f16, i1, i32
 from xdsl.ir import Attribute, BlockArgument, SSAValue
 
+from stepwell.dialects.build import create
 from stepwell.dialects.wgsl import concurrency as c
 from stepwell.dialects.wgsl.expressions import (
     AddOp,
@@ -162,7 +163,7 @@ class Memory:
         lanes = lanes_of(value.type)
         if self.layout.atomic:
             ref = self._scalar(b, index)
-            b.add(c.AtomicStoreOp.create(operands=(ref, b.convert(value, self._atomic_type))))
+            b.add(create(c.AtomicStoreOp, (ref, b.convert(value, self._atomic_type))))
         elif lanes == 1:
             _store(b, value, self._scalar(b, index))
         elif lanes == self.layout.lanes:
@@ -201,7 +202,7 @@ class Memory:
 
 
 def _store(b: Builder, value: SSAValue, ref: SSAValue) -> None:
-    b.add(StoreOp.create(operands=(ref, value)))
+    b.add(create(StoreOp, (ref, value)))
 
 
 # Indices divided by the width of a vector

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xdsl.ir import Block, Region
 
+from stepwell.dialects.build import create
 from stepwell.dialects.wgsl.expressions import IndexOp
 from stepwell.dialects.wgsl.module import BindingOp, EntryOp, ShaderOp
 from stepwell.dialects.wgsl.statements import StoreOp
@@ -21,6 +22,6 @@ def scalar_copy_shader(slot: int) -> ShaderOp:
     to.result.name_hint, scalars.result.name_hint = "to", "scalars"
     value = load_scalar(b, scalars.result, slot, u32)
     element = b.emit(IndexOp, (to.result, b.u32(0)), indexed(to.result.type))
-    b.add(StoreOp.create(operands=(element, value)))
+    b.add(create(StoreOp, (element, value)))
     declarations.add_ops([to, scalars, EntryOp([1, 1, 1], Region(body))])
     return ShaderOp(f"copy_scalar_{slot}", Region(declarations))

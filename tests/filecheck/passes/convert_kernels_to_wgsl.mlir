@@ -103,8 +103,7 @@ kernel.func @integers(%x: memref<64xi32>, %p: memref<64xi1>)
   // CHECK-NEXT: %[[Q:.*]] = wgsl.div %[[V]], %[[THREE]] : ui32
   // CHECK-NEXT: %q = wgsl.convert %[[Q]] : ui32 to i32
   %q = arith.divui %v, %three : i32
-  // CHECK-NEXT: %[[LOG:.*]] = wgsl.constant 3 : ui32
-  // CHECK-NEXT: %e = wgsl.shr %t, %[[LOG]] : ui32
+  // CHECK-NEXT: %e = wgsl.shr %t, %[[THREE]] : ui32
   %e = arith.divui %t, %c8 : index
   // CHECK-NEXT: %d = wgsl.sub %e, %c8 : ui32
   %d = arith.subi %e, %c8 : index
@@ -134,9 +133,8 @@ kernel.func @mixed(%x: memref<8xf32>, %y: memref<7xf32>)
   %c5 = arith.constant 5 : index
   %v = vector.load %x[%c0] : memref<8xf32>, vector<4xf32>
   // CHECK:      %[[WHOLE:.*]] = wgsl.constant 1 : ui32
-  // CHECK-NEXT: %[[PART:.*]] = wgsl.constant 1 : ui32
   // CHECK-NEXT: %[[VEC:.*]] = wgsl.index %x[%[[WHOLE]]]
-  // CHECK-NEXT: %[[REF:.*]] = wgsl.index %[[VEC]][%[[PART]]]
+  // CHECK-NEXT: %[[REF:.*]] = wgsl.index %[[VEC]][%[[WHOLE]]]
   // CHECK-NEXT: %s = wgsl.load %[[REF]] : !wgsl.ref<storage, read, f32>
   %s = memref.load %x[%c5] : memref<8xf32>
   memref.store %s, %y[%c5] : memref<7xf32>
