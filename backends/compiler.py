@@ -1,7 +1,8 @@
 """The compiler as a function: IR at stage `array` in, a `Program` out, with a cache on disk.
 
 The cache is in `$XDG_CACHE_HOME/stepwell` (`~/.cache/stepwell`), one file for each module,
-target and version of the compiler's sources. `STEPWELL_CACHE=0` turns it off.
+target and version of the compiler's sources, and one of tuned plans for each device, target and
+version. `STEPWELL_CACHE=0` turns it off.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Attribute, Operation, SSAValue
 
 from stepwell.backends.program import Program, ProgramError
 from stepwell.passes.collector import collector_frozen
@@ -25,15 +26,18 @@ from stepwell.passes.collector import collector_frozen
 NumPyArray = np.ndarray[Any, np.dtype[Any]]
 
 
-def compile_module(module: ModuleOp, target: str, entry: str = "main") -> Program:
+def compile_module(
+    module: ModuleOp, target: str, entry: str = "main", tuning: Path | None = None
+) -> Program:
     """The program of the function `entry` of a module at any stage, which is lowered in place.
 
-    Raises: StepwellError for what cannot be lowered for the target of that name.
+    `tuning`: a file of plans for its kernels. Raises: StepwellError for what cannot be lowered for
+    the target of that name.
     """
     from stepwell.backends.export import to_program
 
     with collector_frozen():
-        lowered = _lowered(module, target, "wgsl")
+        lowered = _lowered(module, target, "wgsl", tuning)
         return to_program(lowered, target_name=target, entry=entry)
 
 
@@ -52,44 +56,9 @@ def write_cache(program: Program, path: Path | None) -> None:
             _write(program, path)
 
 
-def fingerprint(module: ModuleOp) -> str:
-    """A text that two modules share if and only if they print alike, at a third of the cost."""
-    numbers: dict[SSAValue, int] = {}
-    texts: dict[Attribute, str] = {}
-    parts: list[str] = []
-
-    def attribute(found: Attribute) -> str:
-        text = texts.get(found)
-        if text is None:
-            text = texts[found] = str(found)
-        return text
-
-    def define(values: Sequence[SSAValue]) -> None:
-        for value in values:
-            numbers[value] = len(numbers)
-            parts.append(attribute(value.type))
-
-    def visit(op: Operation) -> None:
-        parts.append(op.name)
-        parts.extend([str(numbers[operand]) for operand in op.operands])
-        for name, found in (*op.properties.items(), *op.attributes.items()):
-            parts.append(f"{name}={attribute(found)}")
-        for region in op.regions:
-            for block in region.blocks:
-                parts.append("{")
-                define(block.args)
-                for inner in block.ops:
-                    visit(inner)
-                parts.append("}")
-        define(op.results)
-
-    visit(module)
-    return "\n".join(parts)
-
-
-def stage_text(module: ModuleOp, target: str, stage: str) -> str:
+def stage_text(module: ModuleOp, target: str, stage: str, tuning: Path | None = None) -> str:
     """The text of a module, which is lowered in place, after a stage."""
-    return str(_lowered(module, target, stage))
+    return str(_lowered(module, target, stage, tuning))
 
 
 def reference_runner(module: ModuleOp) -> Callable[..., Sequence[NumPyArray]]:
@@ -117,20 +86,45 @@ def parse(text: str) -> ModuleOp:
     return Parser(context, text).parse_module()
 
 
-def _lowered(module: ModuleOp, target: str, stage: str) -> ModuleOp:
+def _lowered(module: ModuleOp, target: str, stage: str, tuning: Path | None) -> ModuleOp:
     from stepwell.passes.pipeline import lower
     from stepwell.passes.target import target_named
 
-    return lower(module, target_named(target), stage)
+    return lower(module, replace(target_named(target), tuning=str(tuning or "")), stage)
 
 
-def cache_path(module: ModuleOp, target: str) -> Path | None:
+def cache_path(module: ModuleOp, target: str, tuning: Path | None = None) -> Path | None:
     """Where the cache keeps the program of a module for a target; None if the cache is off."""
+    from stepwell.passes.fingerprint import Fingerprints
+
+    folder = _cache_folder()
+    if folder is None:
+        return None
+    plans = "" if tuning is None else tuning.read_text("utf-8")
+    return folder / f"{_key(_sources(), target, plans, Fingerprints().of(module))}.safetensors"
+
+
+def tuning_path(device: str, target: str) -> Path | None:
+    """Where the cache keeps what `stepwell tune` found on a device; None if the cache is off."""
+    folder = _cache_folder()
+    return folder and folder / f"tuning-{_key(_sources(), target, device)}.json"
+
+
+def existing_tuning(device: str, target: str) -> Path | None:
+    """The file of plans for a device, if it was ever tuned for this version."""
+    path = tuning_path(device, target)
+    return path if path is not None and path.is_file() else None
+
+
+def _cache_folder() -> Path | None:
     if os.environ.get("STEPWELL_CACHE") == "0":
         return None
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    key = sha256("\0".join((_sources(), target, fingerprint(module))).encode()).hexdigest()
-    return Path(home, "stepwell", f"{key[:40]}.safetensors")
+    return Path(home, "stepwell")
+
+
+def _key(*parts: str) -> str:
+    return sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
@@ -11,6 +12,7 @@ from xdsl.dialects.builtin import ModuleOp
 from stepwell.backends.compiler import (
     cache_path,
     compile_module,
+    existing_tuning,
     read_cache,
     reference_runner,
     stage_text,
@@ -117,8 +119,8 @@ def _ends_with(path: str, leaf: str) -> bool:
 class CompiledCode:
     """`@main` at stage `array`, and what it becomes for a target."""
 
-    def __init__(self, module: ModuleOp, target: str):
-        self.target = target
+    def __init__(self, module: ModuleOp, target: str, tuning: Path | None = None):
+        self.target, self.tuning = target, tuning
         # Never changed: what lowers it in place gets a copy, which knows the same places.
         self._module = module
         self._program: Program | None = None
@@ -126,16 +128,16 @@ class CompiledCode:
     @property
     def program(self) -> Program:
         if self._program is None:
-            path = cache_path(self._module, self.target)
+            path = cache_path(self._module, self.target, self.tuning)
             program = read_cache(path)
             if program is None:
-                program = compile_module(clone(self._module, {}), self.target)
+                program = compile_module(clone(self._module, {}), self.target, tuning=self.tuning)
                 write_cache(program, path)
             self._program = program
         return self._program
 
     def ir(self, stage: str) -> str:
-        return stage_text(clone(self._module, {}), self.target, stage)
+        return stage_text(clone(self._module, {}), self.target, stage, self.tuning)
 
     def runner(self, device: Any) -> Runner:
         if isinstance(device, ReferenceDevice):
@@ -146,11 +148,17 @@ class CompiledCode:
 
 
 def build(call: TracedCall, device: str | None = None, target: str | None = None) -> Executable:
-    """The executable of a traced function, compiled when it is first needed."""
+    """The executable of a traced function, compiled when it is first needed.
+
+    For a device, with the plans that tuning found there; for a target alone, with the default ones.
+    """
+    tuning = None
     if target is None:
-        target = target_of(open_device(device))
+        opened = open_device(device)
+        target = target_of(opened)
+        tuning = existing_tuning(str(opened), target)
     traced = call.traced
-    code = CompiledCode(traced.module, target)
+    code = CompiledCode(traced.module, target, tuning)
     return Executable(code, call.signature, traced.captured, device, traced.guards)
 
 

@@ -17,6 +17,7 @@ from xdsl.transforms.common_subexpression_elimination import CommonSubexpression
 
 from stepwell.dialects.build import every
 from stepwell.dialects.errors import StepwellError, unknown, where
+from stepwell.passes.apply_tuning import ApplyTuningPass
 from stepwell.passes.bufferize_kernels import BufferizeKernelsPass
 from stepwell.passes.collector import collector_frozen
 from stepwell.passes.convert_array_to_linalg import ConvertArrayToLinalgPass
@@ -107,6 +108,7 @@ STAGES = (
         "tiled",
         "kernels as explicit threads, loops, vectors and workgroup memory",
         (
+            lambda target: ApplyTuningPass(target.tuning),
             lambda target: ScheduleKernelsPass(target.name),
             lambda target: MergeLaunchesPass(target.name),
             _same(ProveBoundsPass),

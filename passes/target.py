@@ -40,6 +40,8 @@ class Target:
     max_binding_bytes: int = 128 << 20
     max_serial_iterations: int = 65535
     """Loop iterations of one invocation: software Vulkan ends loops after this many."""
+    tuning: str = ""
+    """A file of plans that kernels follow, as `stepwell tune` writes it; empty: none."""
 
 
 TARGETS = (

@@ -54,7 +54,8 @@ def test_a_stage_on_the_way(names: dict[str, Any]) -> None:
     assert names["ran"] == [
         *("normalize-linalg", "split-reductions", "split-contractions", "fuse-kernels"),
         "expand-math",
-        *("bufferize-kernels", "plan-memory", "schedule-kernels", "merge-launches", "prove-bounds"),
+        *("bufferize-kernels", "plan-memory", "apply-tuning", "schedule-kernels"),
+        *("merge-launches", "prove-bounds"),
     ]
     assert "grid = array<i32:" in str(names["part"])
 

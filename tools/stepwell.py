@@ -11,6 +11,7 @@ COMMANDS = {
     "docs": ("docs", "write the generated tables of the README, or check them"),
     "opt": ("wgpu_opt", "run passes on IR files (also installed as wgpu-opt)"),
     "run": ("wgpu_run", "lower and run an IR file on NumPy arrays (also installed as wgpu-run)"),
+    "tune": ("tune", "search the fastest plan of each kernel on the device, and keep it"),
 }
 """Command -> its module in this folder and what it does."""
 

@@ -63,6 +63,7 @@ def bandwidth(settings: Settings) -> float | None:
 def _measure(task: Task, settings: Settings, *, gpu: bool) -> Figure:
     started, start = time.perf_counter(), time.perf_counter()
     ours = prepare(task, settings)
+    program = ours.program
     more = {"prepare_s": time.perf_counter() - start}
     works: dict[str, Work] = {}
     peers = {name: peer_named(name, gpu=gpu) for name in PEERS if name in settings.peers}
@@ -70,7 +71,7 @@ def _measure(task: Task, settings: Settings, *, gpu: bool) -> Figure:
         if peer is not None and (work := peer.work(task, ours.inputs)) is not None:
             works[name] = work
     torch = peers.get("torch")
-    if gpu and ours.arguments and ours.program is not None:
+    if gpu and ours.arguments and program is not None:
         seconds, by_peer = _by_device(task, settings, ours, works, torch, more)
     else:
         seconds, by_peer = _by_turns(task, settings, ours, works, torch, more)
@@ -84,9 +85,9 @@ def _measure(task: Task, settings: Settings, *, gpu: bool) -> Figure:
             by_peer["copy"] = task.bytes / speed
     if task.rate:
         by_peer["bar"] = task.flops / task.rate
-    if ours.program is not None:
-        more["dispatches"] = ours.program.dispatches
-        more["planned_mb"] = ours.program.memory.peak / 1e6
+    if program is not None:
+        more["dispatches"] = program.dispatches
+        more["planned_mb"] = program.memory.peak / 1e6
     more["took_s"] = time.perf_counter() - started
     milliseconds = {name: 1e3 * peer for name, peer in by_peer.items()}
     return Figure(

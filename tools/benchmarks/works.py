@@ -11,6 +11,7 @@ import numpy as np
 import stepwell as sw
 from stepwell.backends.device import ReferenceDevice, open_device
 from stepwell.backends.program import Program
+from stepwell.frontend.executable import Executable
 from stepwell.tools.benchmarks.figures import Settings, Work
 from stepwell.tools.benchmarks.models import Block, GPTSize, MLPSize, gpt_step, mlp_step
 from stepwell.tools.benchmarks.problems import PROBLEMS, Values, inputs_of, ours
@@ -19,15 +20,20 @@ from stepwell.tools.benchmarks.rows import GPU, QUICK, SOFTWARE, Task
 
 @dataclass(frozen=True)
 class Prepared:
-    """A work on our device, its inputs, and its program unless NumPy runs it.
+    """A work on our device, what it runs, and its inputs.
 
     `arguments` are the program's own; empty for training steps, which use theirs up.
     """
 
     work: Work
-    program: Program | None
+    executable: Executable
     inputs: Sequence[Values] = ()
     arguments: Sequence[sw.Array] = ()
+
+    @property
+    def program(self) -> Program | None:
+        """The program, compiled when it is first asked for; None if NumPy runs it."""
+        return self.executable.program if self.executable.on_device else None
 
 
 def tasks(settings: Settings, *, gpu: bool) -> list[Task]:
@@ -74,9 +80,8 @@ def _function(
     arguments = [sw.asarray(values) for values in inputs]
     compiled = sw.jit(function, device=device)
     executable = compiled.lower(arguments)
-    program = executable.program if executable.on_device else None
     work = Work(lambda: compiled(arguments), waiter(device))
-    return Prepared(work, program, inputs, arguments)
+    return Prepared(work, executable, inputs, arguments)
 
 
 def _block(device: str | None, size: GPTSize) -> Prepared:
@@ -84,12 +89,10 @@ def _block(device: str | None, size: GPTSize) -> Prepared:
     shape = 1, size.context, size.width
     x = np.random.default_rng(0).standard_normal(shape, np.float32)
     prepared = _function(device, lambda x: block(x[0]), [x])
-    return Prepared(prepared.work, prepared.program)
+    return Prepared(prepared.work, prepared.executable)
 
 
 def _train(device: str | None, made: tuple[sw.TrainStep, tuple[Any, ...]]) -> Prepared:
     step, batch = made
     batch = tuple(sw.asarray(part) for part in batch)
-    executable = step.compile(*batch)
-    program = executable.program if executable.on_device else None
-    return Prepared(Work(lambda: step(*batch), waiter(device)), program)
+    return Prepared(Work(lambda: step(*batch), waiter(device)), step.compile(*batch))

@@ -13,7 +13,7 @@ import numpy as np
 from xdsl.dialects import func
 from xdsl.dialects.builtin import MemRefType, ModuleOp, ShapedType, StringAttr
 
-from stepwell.backends.compiler import compile_module
+from stepwell.backends.compiler import compile_module, existing_tuning
 from stepwell.backends.device import ReferenceDevice
 from stepwell.backends.program import NUMPY_DTYPES, Program
 from stepwell.backends.reference import ReferenceExecutable
@@ -121,8 +121,10 @@ def module_runnable(
         if isinstance(device, ReferenceDevice) or in_numpy:
             manager.run(nodes, module)
             return functools.partial(_in_numpy, ReferenceExecutable(module, entry)), None
+        name = device.description.target_name
+        tuning = existing_tuning(str(device), name) if target is None else None
         with places.blame(module):
-            program = compile_module(module, target or device.description.target_name, entry)
+            program = compile_module(module, target or name, entry, tuning)
         return _on_device(program, device)
 
     return Runnable(f"@{entry}", _parameters(function, places), build)
