@@ -1,4 +1,4 @@
-"""Transformations of functions: `jit`, `grad`, `value_and_grad`, `compile`."""
+"""Transformations of functions: `jit`, `grad`, `value_and_grad`, `checkpoint`, `compile`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar, cast
 
-from xdsl.ir import Region
+from xdsl.ir import Block, Region, SSAValue
 
-from stepwell.dialects.array.differentiation import StopGradientOp, ValueAndGradOp, YieldOp
+from stepwell.dialects.array.differentiation import (
+    CheckpointOp,
+    StopGradientOp,
+    ValueAndGradOp,
+    YieldOp,
+)
 from stepwell.dialects.errors import DTypeError, ShapeError, where
 from stepwell.frontend import tracing
 from stepwell.frontend.array import Array, ArrayLike
@@ -262,6 +267,47 @@ def grad(
         return (gradient, value[1]) if has_aux else gradient
 
     return call
+
+
+def checkpoint(function: Callable[..., R]) -> Callable[..., R]:
+    """What `function` does, but a gradient keeps only what goes into it and computes it again.
+
+    Memory for time: of `x = sw.checkpoint(block)(x)` for each block of a model, the backward pass
+    holds the inputs of all blocks and the inside of one. `function` may be a module, and may reach
+    arrays and parameters from outside: their gradients flow as before.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> R:
+        outer = tracing.current()
+        if outer is None:
+            return function(*args, **kwargs)
+        location = user_location()
+        with outer.region([]) as block:
+            leaves, structure = flatten(function(*args, **kwargs))
+            with tracing.located(outer):
+                yielded = [lift(leaf) for leaf in leaves]
+            outer.emitter.insert(YieldOp(*[tracer.value for tracer in yielded], location=location))
+        op = CheckpointOp(_isolated(block), Region(block), location)
+        outer.emitter.insert(op)
+        pairs = zip(op.outputs, yielded, strict=True)
+        return unflatten(structure, [Tracer(outer, value, t.weak) for value, t in pairs])
+
+    return call
+
+
+def _isolated(block: Block) -> list[SSAValue]:
+    """What the block reads from outside, which becomes its arguments."""
+    inside = {block, *(inner for op in block.walk() for r in op.regions for inner in r.blocks)}
+    inputs: dict[SSAValue, SSAValue] = {}
+    for op in block.walk():
+        for index, value in enumerate(op.operands):
+            owner = value.owner
+            if (owner if isinstance(owner, Block) else owner.parent) not in inside:
+                if value not in inputs:
+                    inputs[value] = block.insert_arg(value.type, len(block.args))
+                op.operands[index] = inputs[value]
+    return list(inputs)
 
 
 @operation

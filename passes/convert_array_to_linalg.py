@@ -37,6 +37,7 @@ from stepwell.dialects.array.base import (
     type_of,
 )
 from stepwell.dialects.array.contraction import DotGeneralOp
+from stepwell.dialects.array.differentiation import BarrierOp
 from stepwell.dialects.array.shape import ConstantOp, FullOp, number
 from stepwell.dialects.build import clone
 from stepwell.dialects.emit import Emitter
@@ -199,6 +200,8 @@ def _lower(op: Operation, values: dict[SSAValue, SSAValue], block: Block) -> Non
         results: Values = emit.all(
             linalg_ext.AttentionOp(operands, [r.type for r in op.results], op.scale, op.causal)
         )
+    elif isinstance(op, BarrierOp):
+        results = operands
     elif form := _form(type(op)):
         results = [form(op, emit, operands)]
     elif op.name.startswith("array."):
@@ -219,7 +222,7 @@ def _lower(op: Operation, values: dict[SSAValue, SSAValue], block: Block) -> Non
             )
         )
     for old, new in zip(op.results, results, strict=True):
-        new.name_hint = old.name_hint
+        new.name_hint = old.name_hint or new.name_hint
         values[old] = new
 
 
@@ -264,7 +267,8 @@ class ConvertArrayToLinalgPass(ModulePass):
     Elementwise, view, reduction, contraction and indexed operations each have one form of
     `linalg.generic` (see `linalg_forms`); constants are `linalg.fill` or `arith.constant`.
     Unsigned tensors become signless, with the sign in the scalar operations; a function keeps
-    `stepwell.dtype = "u32"` on such arguments and results. f16 is accumulated in f32.
+    `stepwell.dtype = "u32"` on such arguments and results. f16 is accumulated in f32. Barriers go:
+    from here on, equal operations are no longer made one.
 
     Before:
     ```mlir

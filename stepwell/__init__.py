@@ -216,6 +216,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.random_state import manual_seed as manual_seed
     from stepwell.frontend.training import TrainStep as TrainStep
     from stepwell.frontend.training import train_step as train_step
+    from stepwell.frontend.transformations import checkpoint as checkpoint
     from stepwell.frontend.transformations import compile as compile
     from stepwell.frontend.transformations import grad as grad
     from stepwell.frontend.transformations import jit as jit
@@ -229,7 +230,7 @@ _HOMES = {
     "executable": "Executable Spec load save spec",
     "random_state": "manual_seed",
     "training": "TrainStep train_step",
-    "transformations": "compile grad jit value_and_grad",
+    "transformations": "checkpoint compile grad jit value_and_grad",
     "tree": "tree_map",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -8,7 +8,7 @@ from typing import Any
 from stepwell.backends.reference.errors import failure
 from stepwell.backends.reference.machine import Frame, Handlers
 from stepwell.dialects.array.base import ArrayOp
-from stepwell.dialects.array.differentiation import ValueAndGradOp
+from stepwell.dialects.array.differentiation import CheckpointOp, ValueAndGradOp
 
 
 def _evaluate(frame: Frame, op: ArrayOp, operands: list[Any]) -> Sequence[Any]:
@@ -19,4 +19,8 @@ def _request(frame: Frame, op: ValueAndGradOp, operands: list[Any]) -> Sequence[
     raise failure(op, "a gradient request has no value: run differentiate first")
 
 
-HANDLERS: Handlers = {ArrayOp: _evaluate, ValueAndGradOp: _request}
+def _checkpoint(frame: Frame, op: CheckpointOp, operands: list[Any]) -> Sequence[Any]:
+    return frame.run(op.body.block, operands)
+
+
+HANDLERS: Handlers = {ArrayOp: _evaluate, CheckpointOp: _checkpoint, ValueAndGradOp: _request}

@@ -1,4 +1,4 @@
-"""Gradient requests, which the pass `differentiate` replaces by ordinary `array` operations."""
+"""Gradients asked for, and what is kept for them: `differentiate` makes plain `array` of all."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from xdsl.irdl import (
     var_operand_def,
     var_result_def,
 )
-from xdsl.traits import HasParent, IsTerminator, Pure
+from xdsl.traits import HasParent, IsolatedFromAbove, IsTerminator, Pure
 from xdsl.utils.exceptions import VerifyException
 
 from stepwell.dialects.array.base import (
+    ArrayOp,
     NumPyArray,
     Tensor,
     UnaryOp,
@@ -69,13 +70,11 @@ class ValueAndGradOp(IRDLOperation):
         location: LocationAttr | None = None,
     ):
         """`body` already yields; raises `DTypeError` or `ShapeError` for what has no gradient."""
-        terminator = body.block.last_op
-        assert isinstance(terminator, YieldOp), "the body of a gradient request yields"
         Operation.__init__(
             self,
             operands=inputs,
             result_types=[
-                *(value.type for value in terminator.values),
+                *(value.type for value in _terminator(body).values),
                 *(inputs[k].type for k in argnums if 0 <= k < len(inputs)),
             ],
             properties={"argnums": ints(argnums)},
@@ -91,9 +90,7 @@ class ValueAndGradOp(IRDLOperation):
 
     @property
     def terminator(self) -> YieldOp:
-        last = self.body.block.last_op
-        assert isinstance(last, YieldOp)
-        return last
+        return _terminator(self.body)
 
     def check(self) -> None:
         """Raises a `StepwellError` that begins with the user's line unless this has a meaning."""
@@ -133,18 +130,94 @@ class ValueAndGradOp(IRDLOperation):
 
 
 @irdl_op_definition
+class CheckpointOp(IRDLOperation):
+    """values = body(inputs), of which a gradient keeps the inputs and computes the rest again.
+
+    The body is one block whose arguments mirror the inputs; it sees nothing from outside.
+    """
+
+    name = "array.checkpoint"
+    inputs = var_operand_def(AnyTensorTypeConstr)
+    outputs = var_result_def(AnyTensorTypeConstr)
+    body = region_def("single_block")
+
+    traits = traits_def(Pure(), IsolatedFromAbove())
+
+    assembly_format = "$inputs attr-dict-with-keyword `:` functional-type(operands, results) $body"
+
+    def __init__(
+        self, inputs: Sequence[SSAValue], body: Region, location: LocationAttr | None = None
+    ):
+        """`body` already yields."""
+        Operation.__init__(
+            self,
+            operands=inputs,
+            result_types=[value.type for value in _terminator(body).values],
+            regions=[body],
+            location=location,
+        )
+
+    @property
+    def terminator(self) -> YieldOp:
+        return _terminator(self.body)
+
+    def verify_(self) -> None:
+        if not isinstance(self.body.block.last_op, YieldOp):
+            raise VerifyException(f"{self.name}: the body must end in array.yield")
+        if [argument.type for argument in self.body.block.args] != [v.type for v in self.inputs]:
+            raise VerifyException(f"{self.name}: the body's arguments must mirror the inputs")
+        expected = [value.type for value in self.terminator.values]
+        if expected != [result.type for result in self.outputs]:
+            wants = ", ".join(map(str, expected))
+            raise VerifyException(f"{self.name}: result types should be {wants}")
+
+
+@irdl_op_definition
+class BarrierOp(ArrayOp):
+    """results[k] = operands[k], once all operands are there; what reads them is not shared.
+
+    Nothing looks through a barrier: an operation on a result is another one than the same operation
+    on the operand, and it comes after the operations that compute any operand.
+    """
+
+    name = "array.barrier"
+    inputs = var_operand_def(AnyTensorTypeConstr)
+    outputs = var_result_def(AnyTensorTypeConstr)
+
+    assembly_format = "$inputs attr-dict `:` functional-type(operands, results)"
+
+    @classmethod
+    def infer(
+        cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
+    ) -> Sequence[Tensor]:
+        return operands
+
+    def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
+        return arrays
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        return cotangents
+
+
+@irdl_op_definition
 class YieldOp(IRDLOperation):
-    """What the body of a gradient request computes: the loss, then further values."""
+    """What a body computes; that of a gradient request the loss first."""
 
     name = "array.yield"
     values = var_operand_def(AnyTensorTypeConstr)
 
-    traits = traits_def(IsTerminator(), HasParent(ValueAndGradOp))
+    traits = traits_def(IsTerminator(), HasParent(ValueAndGradOp, CheckpointOp))
 
     assembly_format = "$values attr-dict `:` type($values)"
 
     def __init__(self, *values: SSAValue, location: LocationAttr | None = None):
         Operation.__init__(self, operands=values, location=location)
+
+
+def _terminator(body: Region) -> YieldOp:
+    last = body.block.last_op
+    assert isinstance(last, YieldOp), "the body yields"
+    return last
 
 
 @irdl_op_definition
@@ -168,4 +241,4 @@ class StopGradientOp(UnaryOp):
         return (None,)
 
 
-OPERATIONS = [ValueAndGradOp, YieldOp, StopGradientOp]
+OPERATIONS = [ValueAndGradOp, CheckpointOp, BarrierOp, YieldOp, StopGradientOp]

@@ -18,7 +18,7 @@ from stepwell.dialects.array.elementwise import AddOp, MultiplyOp
 from stepwell.dialects.array.reduction import SumOp
 from stepwell.dialects.emit import Emitter
 
-REQUESTS = {"array.value_and_grad", "array.yield", "array.stop_gradient"}
+REQUESTS = {"array.value_and_grad", "array.checkpoint", "array.yield", "array.stop_gradient"}
 DIFFERENCED = 40
 """Gradients are taken of results of up to this many elements: differences cost two runs each."""
 

@@ -5,6 +5,7 @@ from operations import (
     composite,
     contraction,
     convolution,
+    differentiation,
     elementwise,
     functions,
     indexing,
@@ -26,4 +27,5 @@ ROWS = [
     *random.ROWS,
     *composite.ROWS,
     *attention.ROWS,
+    *differentiation.ROWS,
 ]

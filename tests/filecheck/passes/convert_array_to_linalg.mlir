@@ -78,3 +78,15 @@ func.func @constants() -> (tensor<2xi32>, tensor<2xi32>) {
   %b = array.constant dense<[1, 2]> : tensor<2xi32> : tensor<2xi32>
   func.return %a, %b : tensor<2xi32>, tensor<2xi32>
 }
+
+// A barrier has kept two equal operations apart; none is made one from here on.
+// CHECK-LABEL: func.func @barrier
+// CHECK:         math.exp
+// CHECK:         math.exp
+// CHECK-NOT:     barrier
+func.func @barrier(%x : tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>) {
+  %a = array.exp %x : (tensor<2xf32>) -> tensor<2xf32>
+  %b = array.barrier %x : (tensor<2xf32>) -> tensor<2xf32>
+  %c = array.exp %b : (tensor<2xf32>) -> tensor<2xf32>
+  func.return %a, %c : tensor<2xf32>, tensor<2xf32>
+}

@@ -115,6 +115,40 @@ func.func @stop(%x: tensor<f32>) -> (tensor<f32>, tensor<f32>) {
 
 // -----
 
+// The backward pass keeps %x alone: it computes the exponential again, behind a barrier with the
+// gradient that arrives. %n gets none. A checkpoint that no gradient goes through is its body.
+// CHECK-LABEL: @checkpoint
+// CHECK-NEXT: %[[e:.*]] = array.exp %x
+// CHECK-NEXT: %[[s:.*]] = array.sin %[[e]]
+// CHECK-NEXT: %[[one:.*]] = array.full 1.0
+// CHECK-NEXT: %[[b:.*]], %[[c:.*]], %[[d:.*]] = array.barrier %x, %n, %[[one]]
+// CHECK-NEXT: %[[f:.*]] = array.exp %[[b]]
+// CHECK-NEXT: %[[g:.*]] = array.cos %[[f]]
+// CHECK-NEXT: %[[h:.*]] = array.multiply %[[d]], %[[g]]
+// CHECK-NEXT: %[[dx:.*]] = array.multiply %[[h]], %[[f]]
+// CHECK-NEXT: %[[t:.*]] = array.tanh %x
+// CHECK-NEXT: func.return %[[s]], %[[dx]], %[[t]]
+func.func @checkpoint(%x: tensor<f32>, %n: tensor<i32>) -> (tensor<f32>, tensor<f32>, tensor<f32>) {
+  %0, %1 = array.value_and_grad %x argnums [0] : (tensor<f32>) -> (tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>):
+    %2, %3 = array.checkpoint %a, %n : (tensor<f32>, tensor<i32>) -> (tensor<f32>, tensor<i32>) {
+    ^bb0(%b: tensor<f32>, %m: tensor<i32>):
+      %e = array.exp %b : (tensor<f32>) -> tensor<f32>
+      %s = array.sin %e : (tensor<f32>) -> tensor<f32>
+      array.yield %s, %m : tensor<f32>, tensor<i32>
+    }
+    array.yield %2 : tensor<f32>
+  }
+  %4 = array.checkpoint %x : (tensor<f32>) -> tensor<f32> {
+  ^bb0(%a: tensor<f32>):
+    %t = array.tanh %a : (tensor<f32>) -> tensor<f32>
+    array.yield %t : tensor<f32>
+  }
+  func.return %0, %1, %4 : tensor<f32>, tensor<f32>, tensor<f32>
+}
+
+// -----
+
 // CHECK-NOT: @not_differentiable
 func.func private @g(tensor<f32>) -> tensor<f32>
 func.func @not_differentiable(%x: tensor<f32>) {

@@ -52,3 +52,33 @@ func.func @f(%x: tensor<f32>) {
   }
   func.return
 }
+
+// -----
+
+func.func @f(%x: tensor<f32>) {
+  // expected-error @below {{array.checkpoint: the body's arguments must mirror the inputs}}
+  %0 = array.checkpoint %x : (tensor<f32>) -> tensor<2xf32> {
+  ^bb0(%a: tensor<2xf32>):
+    array.yield %a : tensor<2xf32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<f32>) {
+  // expected-error @below {{array.checkpoint: result types should be tensor<f32>}}
+  %0 = array.checkpoint %x : (tensor<f32>) -> tensor<2xf32> {
+  ^bb0(%a: tensor<f32>):
+    array.yield %a : tensor<f32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<f32>) {
+  // expected-error @below {{array.barrier: result type should be tensor<f32>, not tensor<2xf32>}}
+  %0 = array.barrier %x : (tensor<f32>) -> tensor<2xf32>
+  func.return
+}

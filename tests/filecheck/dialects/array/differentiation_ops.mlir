@@ -17,3 +17,16 @@ func.func @request(%x: tensor<2xf32>, %n: tensor<2xi32>) {
   }
   func.return
 }
+
+// CHECK-LABEL: @checkpoint
+func.func @checkpoint(%x: tensor<2xf32>, %n: tensor<2xi32>) {
+  // CHECK: %0, %1 = array.checkpoint %x, %n : (tensor<2xf32>, tensor<2xi32>) -> (tensor<2xf32>, tensor<2xi32>) {
+  %0, %1 = array.checkpoint %x, %n : (tensor<2xf32>, tensor<2xi32>) -> (tensor<2xf32>, tensor<2xi32>) {
+  ^bb0(%a: tensor<2xf32>, %b: tensor<2xi32>):
+    // CHECK: %2, %3 = array.barrier %a, %b : (tensor<2xf32>, tensor<2xi32>) -> (tensor<2xf32>, tensor<2xi32>)
+    %2, %3 = array.barrier %a, %b : (tensor<2xf32>, tensor<2xi32>) -> (tensor<2xf32>, tensor<2xi32>)
+    // CHECK: array.yield %2, %3 : tensor<2xf32>, tensor<2xi32>
+    array.yield %2, %3 : tensor<2xf32>, tensor<2xi32>
+  }
+  func.return
+}
