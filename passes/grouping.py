@@ -2,8 +2,9 @@
 
 Consumers are placed before producers. A producer joins the kernel that reads it when the kernel's
 domain admits it (`passes/domain.py`); one that several kernels read is computed again in each when
-that is cheap, becomes a further output of one of them when that makes no cycle, and otherwise
-starts a kernel of its own. For every value that a kernel stores, the group keeps the reasons.
+that is cheap or moves less memory, becomes a further output of one of them when that makes no
+cycle, and otherwise starts a kernel of its own. For every value that a kernel stores, the group
+keeps the reasons.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from stepwell.passes.boundary import Boundary
 from stepwell.passes.domain import Domain
 from stepwell.passes.donation import donated_arguments, scalar_slots
 from stepwell.passes.structured import Kind, kind_of
+from stepwell.passes.work import byte_size
 
 
 @dataclass(eq=False)
@@ -54,6 +56,7 @@ class Grouping:
         self.follows: dict[Operation, bool] = {}
         self.costly: dict[Operation, bool] = {}
         self.reads: dict[Operation, list[SSAValue]] = {}
+        self.origins: dict[SSAValue, frozenset[SSAValue]] = {}
         self.donated = donated_arguments(function)
         self.scalars = scalar_slots(function)
 
@@ -120,7 +123,7 @@ class Grouping:
         again = len(readers) > 1
         if kind is not Kind.MAP or isinstance(op, FillOp):
             return None
-        if again and not _is_cheap(op):
+        if again and not _is_cheap(op) and not self._moves_less_again(op.results[0], readers):
             return Boundary.COSTLY
         refusals = (self._no_inline_in(op, group, again=again) for group in readers)
         return next((refusal for refusal in refusals if refusal), None)
@@ -136,6 +139,44 @@ class Grouping:
         if many and (again or self._is_costly(op)):
             return Boundary.REREAD
         return self._too_many_buffers(op, group, stored=False)
+
+    def _moves_less_again(self, value: SSAValue, readers: list[Group]) -> bool:
+        """Whether a costly map had better be computed again by each of its readers than stored.
+
+        So it is if they read all that it is computed from anyway, and compute every element once.
+        """
+        origins = self._origins(value)
+        if len(origins) != 1 or value in origins:
+            return False
+        (origin,) = origins
+        return byte_size(origin.type) <= byte_size(value.type) and all(
+            group.domain.kind in (Kind.MAP, Kind.CONTRACTION)
+            and group.domain.spans(value)
+            and any(
+                origin in self._origins(other)
+                for other in group.domain.inputs()
+                if other is not value
+            )
+            for group in readers
+        )
+
+    def _origins(self, value: SSAValue) -> frozenset[SSAValue]:
+        """The large values that maps compute `value` from, point by point; itself if none does."""
+        found = self.origins.get(value)
+        if found is None:
+            found = self.origins[value] = self._traced(value)
+        return found
+
+    def _traced(self, value: SSAValue) -> frozenset[SSAValue]:
+        owner = value.owner
+        if not isinstance(owner, GenericOp) or self._kind(owner) not in (Kind.VIEW, Kind.MAP):
+            return frozenset({value})
+        sources = [v for v in structured.inputs(owner) if not isinstance(v.owner, FillOp)]
+        narrows = any(byte_size(v.type) > byte_size(value.type) for v in sources)
+        if narrows or any(True for _ in structured.captured_tensors(owner)):
+            return frozenset({value})
+        large = [v for v in sources if _is_large(v, value)]
+        return frozenset[SSAValue]().union(*(self._origins(v) for v in large))
 
     def _no_join(
         self, op: GenericOp | FillOp, kind: Kind, group: Group, readers: list[Group], stored: bool
@@ -240,12 +281,16 @@ def _is_cheap(op: GenericOp | FillOp) -> bool:
     """Whether several kernels may each evaluate a map: it reads no more than one large tensor."""
     if isinstance(op, FillOp):
         return True
-    size = structured.size_of(op.results[0])
-    large = [v for v in _tensors_read(op) if structured.size_of(_origin(v)) * 8 >= size]
+    large = [v for v in _tensors_read(op) if _is_large(v, op.results[0])]
     if structured.is_expensive(op) or len(large) > 1:
         return False
     # What reads nothing costs less to compute than to read.
     return not large or len(op.body.block.ops) <= 4
+
+
+def _is_large(source: SSAValue, value: SSAValue) -> bool:
+    """Whether what a value is computed from is not much smaller than the value."""
+    return structured.size_of(_origin(source)) * 8 >= structured.size_of(value)
 
 
 def _origin(value: SSAValue) -> SSAValue:
