@@ -176,3 +176,17 @@ def test_memory_does_not_grow_with_depth(layers: int) -> None:
     temporaries = [b.bytes for b in program.buffers if b.kind == "temporary"]
     assert temporaries == [256] * min(layers - 1, 2)
     assert program.memory.peak == 256 * (3 + len(temporaries))
+
+
+def test_a_costly_map_is_not_kept_for_the_backward_pass() -> None:
+    """Of gelu(x w), the backward pass keeps x w, not the tanh of it, which it computes again."""
+
+    def function(x: sw.Array, w: sw.Array) -> sw.Array:
+        for _ in range(4):
+            x = sw.gelu(x @ w, approximate="tanh")
+        return x.sum()
+
+    arrays = [np.zeros((32, 32), np.float32)] * 2
+    program = program_of(traced(sw.grad(function, argnums=1), arrays), "desktop")
+    # The product and the gelu of each layer but the last, what goes back, and a gradient of w.
+    assert program.memory.by_kind["temporary"] <= (2 * 3 + 3) * 32 * 32 * 4

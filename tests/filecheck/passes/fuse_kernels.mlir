@@ -236,3 +236,32 @@ func.func @nothing(%x: tensor<4xf32>, %none: tensor<0x3xf32>) -> (tensor<4xf32>,
   %1 = array.exp %none : (tensor<0x3xf32>) -> tensor<0x3xf32>
   func.return %x, %1 : tensor<4xf32>, tensor<0x3xf32>
 }
+
+// Both kernels read %p anyway: each computes the tanh again, which is not stored.
+// CHECK:      func.func @again
+// CHECK-NEXT:   %[[Q:.*]], %[[P:.*]] = kernel.launch @contraction_{{.*}}(%x, %w) {kernel.boundary = ["the kernel would compute it many times over", "kernels would wait for each other"]}
+// CHECK-NEXT:   %[[R:.*]] = kernel.launch @contraction_{{.*}}(%[[P]], %[[Q]], %w)
+// CHECK-NEXT:   func.return %[[R]]
+func.func @again(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> tensor<4x8xf32> {
+  %p = array.dot_general %x, %w batch [], [] contracting [1], [0] : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+  %t = array.tanh %p : (tensor<4x8xf32>) -> tensor<4x8xf32>
+  %q = array.multiply %p, %t : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  %r = array.dot_general %q, %w batch [], [] contracting [1], [0] : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+  %s = array.add %r, %t : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  %u = array.multiply %s, %p : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  func.return %u : tensor<4x8xf32>
+}
+
+// The second kernel does not read %p but for the tanh: the tanh is stored, and %p is not.
+// CHECK:      func.func @once
+// CHECK-NEXT:   %[[Q:.*]], %[[T:.*]] = kernel.launch @contraction_{{.*}}(%x, %w) {kernel.boundary = ["the kernel would compute it many times over", "several kernels read it, and computing it again in each costs more; kernels would wait for each other"]}
+// CHECK-NEXT:   %[[R:.*]] = kernel.launch @contraction_{{.*}}(%[[T]], %[[Q]], %w)
+// CHECK-NEXT:   func.return %[[R]]
+func.func @once(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> tensor<4x8xf32> {
+  %p = array.dot_general %x, %w batch [], [] contracting [1], [0] : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+  %t = array.tanh %p : (tensor<4x8xf32>) -> tensor<4x8xf32>
+  %q = array.multiply %x, %t : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  %r = array.dot_general %q, %w batch [], [] contracting [1], [0] : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
+  %s = array.add %r, %t : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  func.return %s : tensor<4x8xf32>
+}
