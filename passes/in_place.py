@@ -14,7 +14,7 @@ from stepwell.passes.structured import Kind
 from stepwell.passes.work import byte_size
 
 LARGE = 1 << 20
-"""Bytes of a temporary that is worth a second form of its kernel."""
+"""Bytes that are worth a second form of a kernel, or another order of launches."""
 
 
 def overwritable(kernel: FuncOp) -> set[tuple[int, int]]:
@@ -70,7 +70,7 @@ class Launches:
             for result, argument in donated.items()
             if isinstance(result.owner, LaunchOp) and self._claim(result, argument)
         }
-        order = self._order()
+        order = self._order(overwritten)
         return overwritten | self._temporaries(overwritten, order), order
 
     def _temporaries(
@@ -164,23 +164,69 @@ class Launches:
                 stack.append(follower)
         return found
 
-    def _order(self) -> list[LaunchOp]:
-        """A topological order, nearest to the present one."""
+    def _order(self, overwritten: Mapping[SSAValue, SSAValue]) -> list[LaunchOp]:
+        """A topological order, nearest to the present one, but what frees memory comes at once."""
         waiting = [0] * len(self.launches)
         for followers in self.after:
             for follower in followers:
                 waiting[follower] += 1
+        freeing = _Freeing(self.launches, overwritten)
         ready = [index for index, count in enumerate(waiting) if not count]
         heapify(ready)
+        urgent = [index for index in ready if freeing.much(self.launches[index])]
+        done: set[int] = set()
         order: list[LaunchOp] = []
-        while ready:
-            index = heappop(ready)
+        while urgent or ready:
+            index = heappop(urgent or ready)
+            if index in done:
+                continue
+            done.add(index)
             order.append(self.launches[index])
             for follower in self.after[index]:
                 waiting[follower] -= 1
                 if not waiting[follower]:
                     heappush(ready, follower)
+            changed = {self.number[launch] for launch in freeing.run(self.launches[index])}
+            for follower in changed | self.after[index]:
+                if not waiting[follower] and freeing.much(self.launches[follower]):
+                    heappush(urgent, follower)
         return order
+
+
+class _Freeing:
+    """How many bytes each launch would free, more than it takes, if it ran next."""
+
+    def __init__(self, launches: Sequence[LaunchOp], overwritten: Mapping[SSAValue, SSAValue]):
+        self.readers: dict[SSAValue, set[LaunchOp]] = {}
+        """Of every temporary, the launches that have yet to read it."""
+        self.bytes = {
+            launch: -sum(byte_size(v.type) for v in launch.outputs if v not in overwritten)
+            for launch in launches
+        }
+        for value in (value for launch in launches for value in launch.outputs):
+            users = [use.operation for use in value.uses]
+            readers = {user for user in users if isinstance(user, LaunchOp)}
+            if len(readers) == len(set(users)):
+                self.readers[value] = readers
+                self._one_left(value)
+
+    def much(self, launch: LaunchOp) -> bool:
+        return self.bytes[launch] >= LARGE
+
+    def run(self, launch: LaunchOp) -> list[LaunchOp]:
+        """The launches that free more now that this one has run."""
+        for value in launch.arguments:
+            self.readers.get(value, set[LaunchOp]()).discard(launch)
+        left = [self._one_left(value) for value in set(launch.arguments) if value in self.readers]
+        return [reader for reader in left if reader is not None]
+
+    def _one_left(self, value: SSAValue) -> LaunchOp | None:
+        """The only launch that has yet to read the value, which it therefore frees."""
+        if len(self.readers[value]) != 1:
+            return None
+        (reader,) = self.readers[value]
+        self.bytes[reader] += byte_size(value.type)
+        return reader
 
 
 def _position(values: Sequence[SSAValue], value: SSAValue) -> int:

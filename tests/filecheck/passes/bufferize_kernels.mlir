@@ -150,3 +150,19 @@ func.func @lives(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> (tensor<4x8xf32>, 
   %2 = array.dot_general %0, %w batch [], [] contracting [1], [0] : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
   func.return %1, %2 : tensor<4x8xf32>, tensor<4x8xf32>
 }
+
+// What frees a megabyte runs as soon as it may: the update of %w is the last to read the temporary.
+// CHECK-LABEL: func.func @frees
+// CHECK:        kernel.launch @contraction_{{.*}}(%x, %[[T:.*]]) :
+// CHECK:        kernel.launch @reduction_{{.*}}(%[[T]], %{{.*}})
+// CHECK-NEXT:   kernel.launch @map_{{.*}}(%w, %[[T]])
+// CHECK:        kernel.launch @contraction_{{.*}}(%x, %{{.*}}, %{{.*}})
+func.func @frees(%w: tensor<512x512xf32> {stepwell.donated = 0 : i32}, %x: tensor<512x512xf32>) -> (tensor<512x512xf32>, tensor<512x512xf32>) {
+  %0 = array.dot_general %x, %x batch [], [] contracting [1], [0] : (tensor<512x512xf32>, tensor<512x512xf32>) -> tensor<512x512xf32>
+  %1 = array.sum %0 axes [0] : (tensor<512x512xf32>) -> tensor<512xf32>
+  %2 = array.broadcast %1 shape [512, 512] dims [1] : (tensor<512xf32>) -> tensor<512x512xf32>
+  %3 = array.dot_general %x, %2 batch [], [] contracting [1], [0] : (tensor<512x512xf32>, tensor<512x512xf32>) -> tensor<512x512xf32>
+  %4 = array.flip %0 axes [0] : (tensor<512x512xf32>) -> tensor<512x512xf32>
+  %5 = array.subtract %w, %4 : (tensor<512x512xf32>, tensor<512x512xf32>) -> tensor<512x512xf32>
+  func.return %5, %3 : tensor<512x512xf32>, tensor<512x512xf32>
+}
