@@ -33,6 +33,20 @@ def create(
 ) -> OpT:
     """What `kind.create(...)` makes, for operations without successors."""
     op = kind.__new__(kind)
+    initialize(op, operands, result_types, properties, attributes, location, regions)
+    return op
+
+
+def initialize(
+    op: Operation,
+    operands: Sequence[SSAValue] = (),
+    result_types: Sequence[Attribute] = (),
+    properties: Mapping[str, Attribute] = _NOTHING,
+    attributes: Mapping[str, Attribute] = _NOTHING,
+    location: LocationAttr = UNKNOWN_LOC,
+    regions: Sequence[Region] = (),
+) -> None:
+    """What `Operation.__init__` does, for the constructors of operations without successors."""
     uses: list[Use] = []
     for operand in operands:
         first = operand.first_use
@@ -51,13 +65,12 @@ def create(
         op.regions = tuple(regions)
         for region in regions:
             region.parent = op
-    defaults = _defaults(kind)
+    defaults = _defaults(type(op))
     if defaults is not None:
         for name, value in defaults[0]:
             op.properties.setdefault(name, value)
         for name, value in defaults[1]:
             op.attributes.setdefault(name, value)
-    return op
 
 
 def append(block: Block, op: Operation) -> None:

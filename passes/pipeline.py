@@ -12,8 +12,6 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
-from xdsl.transforms.canonicalize import CanonicalizePass
-from xdsl.transforms.common_subexpression_elimination import CommonSubexpressionElimination
 
 from stepwell.dialects.build import every
 from stepwell.dialects.errors import StepwellError, unknown, where
@@ -32,6 +30,7 @@ from stepwell.passes.normalize_linalg import NormalizeLinalgPass
 from stepwell.passes.plan_memory import PlanMemoryPass
 from stepwell.passes.prove_bounds import ProveBoundsPass
 from stepwell.passes.schedule_kernels import ScheduleKernelsPass
+from stepwell.passes.simplify_array import SimplifyArrayPass
 from stepwell.passes.split_contractions import SplitContractionsPass
 from stepwell.passes.split_reductions import SplitReductionsPass
 from stepwell.passes.target import TARGETS, Target
@@ -70,8 +69,7 @@ STAGES = (
         "gradient requests are gone: plain array operations",
         (
             _same(DifferentiatePass),
-            _same(CanonicalizePass),
-            _same(CommonSubexpressionElimination),
+            _same(SimplifyArrayPass),
         ),
         frozenset({"builtin", "func", "array"}),
     ),
@@ -80,8 +78,7 @@ STAGES = (
         "structured operations on tensors: one linalg.generic an operation, and whole attention",
         (
             lambda target: DecomposeCompositesPass(target.name),
-            _same(CanonicalizePass),
-            _same(CommonSubexpressionElimination),
+            _same(SimplifyArrayPass),
             _same(ConvertArrayToLinalgPass),
         ),
         frozenset({"builtin", "func"}) | _KERNEL_BODY,

@@ -14,6 +14,7 @@ from typing import ClassVar, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import (
+    UNKNOWN_LOC,
     AnyTensorTypeConstr,
     DenseArrayBase,
     Float16Type,
@@ -35,6 +36,7 @@ from xdsl.pattern_rewriter import RewritePattern
 from xdsl.traits import HasCanonicalizationPatternsTrait, Pure
 from xdsl.utils.exceptions import VerifyException
 
+from stepwell.dialects.build import initialize
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import DTypeError, ShapeError, StepwellError
 
@@ -144,10 +146,8 @@ class ArrayOp(IRDLOperation, ABC):
         **properties: Attribute,
     ):
         types = self.infer([type_of(operand) for operand in operands], properties)
-        # The generated IRDL constructor costs twice as much and checks what `verify_` checks.
-        Operation.__init__(
-            self, operands=operands, result_types=types, properties=properties, location=location
-        )
+        # The generated IRDL constructor also checks what `verify_` checks.
+        initialize(self, operands, types, properties, location=location or UNKNOWN_LOC)
 
     @classmethod
     @abstractmethod

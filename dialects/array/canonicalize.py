@@ -440,7 +440,12 @@ class SimplifyPattern(RewritePattern):
 
 
 @cache
+def rules_of(kind: type[Operation]) -> Sequence[Rule]:
+    """The rules of a class of operations, in order."""
+    return [rule for base in reversed(kind.__mro__) for rule in RULES.get(base, ())]
+
+
+@cache
 def patterns_of(kind: type[Operation]) -> tuple[RewritePattern, ...]:
     """The canonicalization patterns of a class of operations."""
-    rules = [rule for base in reversed(kind.__mro__) for rule in RULES.get(base, ())]
-    return (SimplifyPattern(rules),)
+    return (SimplifyPattern(rules_of(kind)),)

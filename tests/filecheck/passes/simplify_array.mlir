@@ -1,0 +1,40 @@
+// RUN: wgpu-opt %s -p simplify-array | filecheck %s
+
+// What a rule makes is simplified as well; what was computed before is not computed again; what
+// nobody uses goes.
+
+// CHECK-LABEL: func.func @main
+// CHECK-NEXT:    %[[E:.*]] = array.exp %x : (tensor<4xf32>) -> tensor<4xf32>
+// CHECK-NEXT:    %[[P:.*]] = array.multiply %[[E]], %[[E]] :
+// CHECK-NEXT:    func.return %[[P]] : tensor<4xf32>
+func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %zero = array.full 0.0 : f32 shape [4] : tensor<4xf32>
+  %0 = array.add %x, %zero : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %1 = array.exp %0 : (tensor<4xf32>) -> tensor<4xf32>
+  %2 = array.exp %x : (tensor<4xf32>) -> tensor<4xf32>
+  %3 = array.multiply %1, %2 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %unused = array.tanh %3 : (tensor<4xf32>) -> tensor<4xf32>
+  func.return %3 : tensor<4xf32>
+}
+
+// A region sees what was computed before it; what it computes stays inside.
+
+// CHECK-LABEL: func.func @request
+// CHECK-NEXT:    %[[E:.*]] = array.exp %x
+// CHECK-NEXT:    array.value_and_grad
+// CHECK-NEXT:    ^{{.*}}(%y: tensor<4xf32>):
+// CHECK-NEXT:      %[[M:.*]] = array.multiply %[[E]], %y
+// CHECK-NEXT:      array.sum %[[M]]
+// CHECK:         array.multiply %[[E]], %x
+func.func @request(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<f32>, tensor<4xf32>) {
+  %0 = array.exp %x : (tensor<4xf32>) -> tensor<4xf32>
+  %value, %gradient = array.value_and_grad %x argnums [0] : (tensor<4xf32>) -> (tensor<f32>, tensor<4xf32>) {
+  ^bb0(%y: tensor<4xf32>):
+    %1 = array.exp %x : (tensor<4xf32>) -> tensor<4xf32>
+    %2 = array.multiply %1, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+    %3 = array.sum %2 axes [0] : (tensor<4xf32>) -> tensor<f32>
+    array.yield %3 : tensor<f32>
+  }
+  %4 = array.multiply %0, %x : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  func.return %4, %value, %gradient : tensor<4xf32>, tensor<f32>, tensor<4xf32>
+}
