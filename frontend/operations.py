@@ -170,6 +170,13 @@ from stepwell.frontend.reductions import (
     sum,
     var,
 )
+from stepwell.frontend.scans import (
+    cumulative_logsumexp,
+    cumulative_max,
+    cumulative_min,
+    cumulative_prod,
+    cumulative_sum,
+)
 from stepwell.frontend.shaping import (
     broadcast_arrays,
     broadcast_to,
@@ -193,6 +200,16 @@ from stepwell.frontend.shaping import (
     transpose,
     vecdot,
 )
+from stepwell.frontend.sorting import (
+    argsort,
+    compress,
+    median,
+    nonzero,
+    quantile,
+    searchsorted,
+    sort,
+    top_k,
+)
 from stepwell.frontend.transformations import stop_gradient
 
 __all__ = [
@@ -205,6 +222,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "argsort",
     "asin",
     "asinh",
     "astype",
@@ -225,6 +243,7 @@ __all__ = [
     "ceil",
     "celu",
     "clip",
+    "compress",
     "concat",
     "conv1d",
     "conv2d",
@@ -236,6 +255,11 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "cumulative_logsumexp",
+    "cumulative_max",
+    "cumulative_min",
+    "cumulative_prod",
+    "cumulative_sum",
     "degrees",
     "divide",
     "dropout",
@@ -302,6 +326,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
@@ -311,6 +336,7 @@ __all__ = [
     "nan_to_num",
     "negative",
     "nll_loss",
+    "nonzero",
     "not_equal",
     "one_hot",
     "ones",
@@ -323,6 +349,7 @@ __all__ = [
     "pow",
     "prelu",
     "prod",
+    "quantile",
     "radians",
     "reciprocal",
     "relu",
@@ -336,6 +363,7 @@ __all__ = [
     "rsqrt",
     "scaled_dot_product_attention",
     "scatter_add",
+    "searchsorted",
     "selu",
     "sigmoid",
     "sign",
@@ -348,6 +376,7 @@ __all__ = [
     "softplus",
     "softshrink",
     "softsign",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -367,6 +396,7 @@ __all__ = [
     "tensordot",
     "thresholded_relu",
     "tile",
+    "top_k",
     "transpose",
     "tril",
     "triplet_margin_loss",

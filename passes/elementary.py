@@ -134,7 +134,9 @@ def atan2(y: Real, x: Real) -> Real:
     """The angle of the point (x, y), in [-pi, pi]: 3 ULP."""
     rising, across = abs(y), abs(x)
     steep = rising > across
-    ratio = steep.select(across, rising) / steep.select(rising, across)
+    quotient = steep.select(across, rising) / steep.select(rising, across)
+    # Two infinities make an angle too.
+    ratio = rising.equals(across).select(1.0, quotient)
     inside = (rising + across).equals(0.0).select(0.0, atan(ratio))
     first = steep.select(math.pi / 2 - inside, inside)
     left = x.bits().compare("slt", 0)

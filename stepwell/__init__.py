@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import arange as arange
     from stepwell.frontend.operations import argmax as argmax
     from stepwell.frontend.operations import argmin as argmin
+    from stepwell.frontend.operations import argsort as argsort
     from stepwell.frontend.operations import asin as asin
     from stepwell.frontend.operations import asinh as asinh
     from stepwell.frontend.operations import astype as astype
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import ceil as ceil
     from stepwell.frontend.operations import celu as celu
     from stepwell.frontend.operations import clip as clip
+    from stepwell.frontend.operations import compress as compress
     from stepwell.frontend.operations import concat as concat
     from stepwell.frontend.operations import conv1d as conv1d
     from stepwell.frontend.operations import conv2d as conv2d
@@ -70,6 +72,11 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import cosine_embedding_loss as cosine_embedding_loss
     from stepwell.frontend.operations import cosine_similarity as cosine_similarity
     from stepwell.frontend.operations import cross_entropy as cross_entropy
+    from stepwell.frontend.operations import cumulative_logsumexp as cumulative_logsumexp
+    from stepwell.frontend.operations import cumulative_max as cumulative_max
+    from stepwell.frontend.operations import cumulative_min as cumulative_min
+    from stepwell.frontend.operations import cumulative_prod as cumulative_prod
+    from stepwell.frontend.operations import cumulative_sum as cumulative_sum
     from stepwell.frontend.operations import degrees as degrees
     from stepwell.frontend.operations import divide as divide
     from stepwell.frontend.operations import dropout as dropout
@@ -136,6 +143,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import max as max
     from stepwell.frontend.operations import maximum as maximum
     from stepwell.frontend.operations import mean as mean
+    from stepwell.frontend.operations import median as median
     from stepwell.frontend.operations import meshgrid as meshgrid
     from stepwell.frontend.operations import min as min
     from stepwell.frontend.operations import minimum as minimum
@@ -145,6 +153,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import nan_to_num as nan_to_num
     from stepwell.frontend.operations import negative as negative
     from stepwell.frontend.operations import nll_loss as nll_loss
+    from stepwell.frontend.operations import nonzero as nonzero
     from stepwell.frontend.operations import not_equal as not_equal
     from stepwell.frontend.operations import one_hot as one_hot
     from stepwell.frontend.operations import ones as ones
@@ -157,6 +166,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import pow as pow
     from stepwell.frontend.operations import prelu as prelu
     from stepwell.frontend.operations import prod as prod
+    from stepwell.frontend.operations import quantile as quantile
     from stepwell.frontend.operations import radians as radians
     from stepwell.frontend.operations import reciprocal as reciprocal
     from stepwell.frontend.operations import relu as relu
@@ -172,6 +182,7 @@ if TYPE_CHECKING:
         scaled_dot_product_attention as scaled_dot_product_attention,
     )
     from stepwell.frontend.operations import scatter_add as scatter_add
+    from stepwell.frontend.operations import searchsorted as searchsorted
     from stepwell.frontend.operations import selu as selu
     from stepwell.frontend.operations import sigmoid as sigmoid
     from stepwell.frontend.operations import sign as sign
@@ -184,6 +195,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import softplus as softplus
     from stepwell.frontend.operations import softshrink as softshrink
     from stepwell.frontend.operations import softsign as softsign
+    from stepwell.frontend.operations import sort as sort
     from stepwell.frontend.operations import split as split
     from stepwell.frontend.operations import sqrt as sqrt
     from stepwell.frontend.operations import square as square
@@ -203,6 +215,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import tensordot as tensordot
     from stepwell.frontend.operations import thresholded_relu as thresholded_relu
     from stepwell.frontend.operations import tile as tile
+    from stepwell.frontend.operations import top_k as top_k
     from stepwell.frontend.operations import transpose as transpose
     from stepwell.frontend.operations import tril as tril
     from stepwell.frontend.operations import triplet_margin_loss as triplet_margin_loss

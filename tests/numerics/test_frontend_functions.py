@@ -11,11 +11,6 @@ import pytest
 import stepwell as sw
 
 
-@pytest.fixture(autouse=True)
-def reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEPWELL_DEVICE", "reference")
-
-
 def floats(*values: float) -> Any:
     return np.array(values, np.float32)
 
