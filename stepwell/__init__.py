@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import abs as abs
     from stepwell.frontend.operations import acos as acos
     from stepwell.frontend.operations import acosh as acosh
+    from stepwell.frontend.operations import adaptive_avg_pool as adaptive_avg_pool
+    from stepwell.frontend.operations import adaptive_max_pool as adaptive_max_pool
     from stepwell.frontend.operations import add as add
     from stepwell.frontend.operations import all as all
     from stepwell.frontend.operations import any as any
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import atan as atan
     from stepwell.frontend.operations import atan2 as atan2
     from stepwell.frontend.operations import atanh as atanh
+    from stepwell.frontend.operations import avg_pool as avg_pool
+    from stepwell.frontend.operations import batch_norm as batch_norm
     from stepwell.frontend.operations import binary_cross_entropy as binary_cross_entropy
     from stepwell.frontend.operations import (
         binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import broadcast_to as broadcast_to
     from stepwell.frontend.operations import ceil as ceil
     from stepwell.frontend.operations import celu as celu
+    from stepwell.frontend.operations import cholesky as cholesky
     from stepwell.frontend.operations import clip as clip
     from stepwell.frontend.operations import compress as compress
     from stepwell.frontend.operations import concat as concat
@@ -78,10 +83,12 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import cumulative_prod as cumulative_prod
     from stepwell.frontend.operations import cumulative_sum as cumulative_sum
     from stepwell.frontend.operations import degrees as degrees
+    from stepwell.frontend.operations import diagonal as diagonal
     from stepwell.frontend.operations import divide as divide
     from stepwell.frontend.operations import dropout as dropout
     from stepwell.frontend.operations import dynamic_slice as dynamic_slice
     from stepwell.frontend.operations import dynamic_update_slice as dynamic_update_slice
+    from stepwell.frontend.operations import einsum as einsum
     from stepwell.frontend.operations import elu as elu
     from stepwell.frontend.operations import embedding as embedding
     from stepwell.frontend.operations import equal as equal
@@ -107,6 +114,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import glu as glu
     from stepwell.frontend.operations import greater as greater
     from stepwell.frontend.operations import greater_equal as greater_equal
+    from stepwell.frontend.operations import group_norm as group_norm
     from stepwell.frontend.operations import hard_sigmoid as hard_sigmoid
     from stepwell.frontend.operations import hard_swish as hard_swish
     from stepwell.frontend.operations import hard_tanh as hard_tanh
@@ -114,6 +122,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import hinge_embedding_loss as hinge_embedding_loss
     from stepwell.frontend.operations import huber_loss as huber_loss
     from stepwell.frontend.operations import hypot as hypot
+    from stepwell.frontend.operations import instance_norm as instance_norm
     from stepwell.frontend.operations import isfinite as isfinite
     from stepwell.frontend.operations import isinf as isinf
     from stepwell.frontend.operations import isnan as isnan
@@ -124,6 +133,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import less as less
     from stepwell.frontend.operations import less_equal as less_equal
     from stepwell.frontend.operations import linspace as linspace
+    from stepwell.frontend.operations import local_response_norm as local_response_norm
     from stepwell.frontend.operations import log as log
     from stepwell.frontend.operations import log10 as log10
     from stepwell.frontend.operations import log1p as log1p
@@ -137,12 +147,17 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import logical_xor as logical_xor
     from stepwell.frontend.operations import logit as logit
     from stepwell.frontend.operations import logsumexp as logsumexp
+    from stepwell.frontend.operations import lp_pool as lp_pool
     from stepwell.frontend.operations import margin_ranking_loss as margin_ranking_loss
     from stepwell.frontend.operations import matmul as matmul
+    from stepwell.frontend.operations import matrix_norm as matrix_norm
     from stepwell.frontend.operations import matrix_transpose as matrix_transpose
     from stepwell.frontend.operations import max as max
+    from stepwell.frontend.operations import max_pool as max_pool
+    from stepwell.frontend.operations import max_pool_with_indices as max_pool_with_indices
     from stepwell.frontend.operations import maximum as maximum
     from stepwell.frontend.operations import mean as mean
+    from stepwell.frontend.operations import mean_variance_norm as mean_variance_norm
     from stepwell.frontend.operations import median as median
     from stepwell.frontend.operations import meshgrid as meshgrid
     from stepwell.frontend.operations import min as min
@@ -154,10 +169,12 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import negative as negative
     from stepwell.frontend.operations import nll_loss as nll_loss
     from stepwell.frontend.operations import nonzero as nonzero
+    from stepwell.frontend.operations import normalize as normalize
     from stepwell.frontend.operations import not_equal as not_equal
     from stepwell.frontend.operations import one_hot as one_hot
     from stepwell.frontend.operations import ones as ones
     from stepwell.frontend.operations import ones_like as ones_like
+    from stepwell.frontend.operations import outer as outer
     from stepwell.frontend.operations import pad as pad
     from stepwell.frontend.operations import pairwise_distance as pairwise_distance
     from stepwell.frontend.operations import permute_dims as permute_dims
@@ -195,6 +212,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import softplus as softplus
     from stepwell.frontend.operations import softshrink as softshrink
     from stepwell.frontend.operations import softsign as softsign
+    from stepwell.frontend.operations import solve_triangular as solve_triangular
     from stepwell.frontend.operations import sort as sort
     from stepwell.frontend.operations import split as split
     from stepwell.frontend.operations import sqrt as sqrt
@@ -216,6 +234,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import thresholded_relu as thresholded_relu
     from stepwell.frontend.operations import tile as tile
     from stepwell.frontend.operations import top_k as top_k
+    from stepwell.frontend.operations import trace as trace
     from stepwell.frontend.operations import transpose as transpose
     from stepwell.frontend.operations import tril as tril
     from stepwell.frontend.operations import triplet_margin_loss as triplet_margin_loss
@@ -223,6 +242,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import trunc as trunc
     from stepwell.frontend.operations import var as var
     from stepwell.frontend.operations import vecdot as vecdot
+    from stepwell.frontend.operations import vector_norm as vector_norm
     from stepwell.frontend.operations import where as where
     from stepwell.frontend.operations import zeros as zeros
     from stepwell.frontend.operations import zeros_like as zeros_like
