@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from math import prod
-from typing import cast
+from typing import Literal, cast
+
+import numpy as np
 
 from stepwell.dialects.array import shape as s
 from stepwell.dialects.array.contraction import DotGeneralOp
+from stepwell.dialects.array.indexing import TakeOp
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike, Axes, Shape
 from stepwell.frontend.building import (
@@ -156,15 +160,49 @@ def stack(arrays: Sequence[ArrayLike], /, *, axis: int = 0) -> Array:
 
 
 @operation
-def split(x: ArrayLike, /, sections: int, *, axis: int = 0) -> list[Array]:
-    """`sections` equal parts along an axis."""
+def split(x: ArrayLike, /, sections: int | Sequence[int], *, axis: int = 0) -> list[Array]:
+    """`sections` equal parts along an axis, or parts of these sizes."""
     tracer = lift(x)
     along = axis_of("split", axis, tracer.ndim)
     size = tracer.shape[along]
-    if sections < 1 or size % sections:
-        raise ShapeError(f"split: axis {along} of size {size} has no {sections} equal parts")
-    step = size // sections
-    return [slice_axis(tracer, along, i * step, (i + 1) * step) for i in range(sections)]
+    if isinstance(sections, int):
+        if sections < 1 or size % sections:
+            raise ShapeError(f"split: axis {along} of size {size} has no {sections} equal parts")
+        sections = [size // sections] * sections
+    if sum(sections) != size or any(part < 0 for part in sections):
+        raise ShapeError(f"split: parts of {list(sections)} are not axis {along} of size {size}")
+    stops = list(accumulate(sections))
+    starts = [0, *stops[:-1]]
+    return [
+        slice_axis(tracer, along, start, stop) for start, stop in zip(starts, stops, strict=True)
+    ]
+
+
+@operation
+def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Array, ...]:
+    """The slices of x at each position of an axis, without it."""
+    tracer = lift(x)
+    along = axis_of("unstack", axis, tracer.ndim)
+    rest = (*tracer.shape[:along], *tracer.shape[along + 1 :])
+    return tuple(
+        reshape_to(slice_axis(tracer, along, i, i + 1), rest) for i in range(tracer.shape[along])
+    )
+
+
+@operation
+def moveaxis(
+    x: ArrayLike, source: int | Sequence[int], destination: int | Sequence[int], /
+) -> Array:
+    """x with axes moved to other positions; the others stay in order."""
+    tracer = lift(x)
+    given = [[a] if isinstance(a, int) else list(a) for a in (source, destination)]
+    sources, targets = ([axis_of("moveaxis", a, tracer.ndim) for a in axes] for axes in given)
+    if len(sources) != len(targets) or any(len({*a}) != len(a) for a in (sources, targets)):
+        raise ShapeError(f"moveaxis: {source} to {destination} does not pair distinct axes")
+    order = [a for a in range(tracer.ndim) if a not in sources]
+    for target, origin in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, origin)
+    return permute_dims(tracer, order)
 
 
 def slice_axis(x: Tracer, axis: int, start: int, stop: int, step: int = 1) -> Tracer:
@@ -224,9 +262,18 @@ def tile(x: ArrayLike, repetitions: Sequence[int], /) -> Array:
 
 @operation
 def pad(
-    x: ArrayLike, /, width: int | Sequence[Sequence[int]] | Sequence[int], *, value: float = 0
+    x: ArrayLike,
+    /,
+    width: int | Sequence[Sequence[int]] | Sequence[int],
+    *,
+    value: float = 0,
+    mode: Literal["constant", "edge", "reflect", "wrap"] = "constant",
 ) -> Array:
-    """x with `value` around it: `width` elements on all sides, or (before, after) for each axis."""
+    """x with elements around it: `width` on all sides, or (before, after) for each axis.
+
+    They are `value`, or by `mode` the edge's, those mirrored at the edge, or those from the other
+    end, as in NumPy.
+    """
     tracer = lift(x)
     if isinstance(width, int):
         pairs = [(width, width)] * tracer.ndim
@@ -236,7 +283,69 @@ def pad(
     else:
         pairs = [(low, high) for low, high in cast("Sequence[Sequence[int]]", width)]
     low, high = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    return emit(s.PadOp(tracer.value, low, high, value))
+    if mode == "constant":
+        return emit(s.PadOp(tracer.value, low, high, value))
+    if len(pairs) != tracer.ndim or any(n < 0 for n in (*low, *high)):
+        raise ShapeError(f"pad: width {width} does not fit {list(tracer.shape)}")
+    for axis, (before, after) in enumerate(pairs):
+        tracer = _pad_axis(tracer, axis, before, after, mode)
+    return tracer
+
+
+def _pad_axis(x: Tracer, axis: int, before: int, after: int, mode: str) -> Tracer:
+    """One axis padded with elements of x: positions beyond its ends say which."""
+    size = x.shape[axis]
+    if not before and not after:
+        return x
+    if size == 0:
+        raise ShapeError(f"pad: axis {axis} has no elements to repeat")
+    places = np.arange(-before, size + after)
+    if mode == "edge":
+        places = places.clip(0, size - 1)
+    elif mode == "wrap":
+        places = places % size
+    elif mode == "reflect":
+        period = max(2 * (size - 1), 1)
+        places = (size - 1) - np.abs(size - 1 - places % period)
+    else:
+        raise ValueError(f"pad: mode {mode!r} is none of constant, edge, reflect, wrap")
+    indices = lift(places.astype(np.int32))
+    return emit(TakeOp(x.value, indices.value, axis))
+
+
+@operation
+def depth_to_space(
+    x: ArrayLike, block: int, /, *, mode: Literal["DCR", "CRD"] = "DCR"
+) -> Array:
+    """[n, c * block ** 2, h, w] as [n, c, h * block, w * block]; `mode` is ONNX's order of the
+    channels: blocks first ("DCR") or last ("CRD", PyTorch's `pixel_shuffle`).
+    """
+    tracer = lift(x)
+    if tracer.ndim != 4 or block < 1 or tracer.shape[1] % (block * block):
+        raise ShapeError(f"depth_to_space: {list(tracer.shape)} has no blocks of {block}")
+    n, channels, h, w = tracer.shape
+    c = channels // block**2
+    inner = [block, block, c] if mode == "DCR" else [c, block, block]
+    split_ = reshape_to(tracer, (n, *inner, h, w))
+    order = [0, 3, 4, 1, 5, 2] if mode == "DCR" else [0, 1, 4, 2, 5, 3]
+    return permute_dims(split_, order).reshape((n, c, h * block, w * block))
+
+
+@operation
+def space_to_depth(x: ArrayLike, block: int, /) -> Array:
+    """[n, c, h * block, w * block] as [n, block ** 2 * c, h, w], what "DCR" undoes."""
+    tracer = lift(x)
+    if tracer.ndim != 4 or block < 1 or tracer.shape[2] % block or tracer.shape[3] % block:
+        raise ShapeError(f"space_to_depth: {list(tracer.shape)} has no blocks of {block}")
+    n, c, h, w = tracer.shape
+    cut = reshape_to(tracer, (n, c, h // block, block, w // block, block))
+    moved = permute_dims(cut, [0, 3, 5, 1, 2, 4])
+    return moved.reshape((n, c * block**2, h // block, w // block))
+
+
+def pixel_shuffle(x: ArrayLike, upscale_factor: int, /) -> Array:
+    """[n, c * r ** 2, h, w] as [n, c, h * r, w * r]."""
+    return depth_to_space(x, upscale_factor, mode="CRD")
 
 
 @operation

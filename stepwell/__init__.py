@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import cumulative_prod as cumulative_prod
     from stepwell.frontend.operations import cumulative_sum as cumulative_sum
     from stepwell.frontend.operations import degrees as degrees
+    from stepwell.frontend.operations import depth_to_space as depth_to_space
     from stepwell.frontend.operations import diagonal as diagonal
     from stepwell.frontend.operations import divide as divide
     from stepwell.frontend.operations import dropout as dropout
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import fmod as fmod
     from stepwell.frontend.operations import full as full
     from stepwell.frontend.operations import full_like as full_like
+    from stepwell.frontend.operations import gather_nd as gather_nd
     from stepwell.frontend.operations import gaussian_nll_loss as gaussian_nll_loss
     from stepwell.frontend.operations import gelu as gelu
     from stepwell.frontend.operations import get_item as get_item
@@ -163,6 +165,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import min as min
     from stepwell.frontend.operations import minimum as minimum
     from stepwell.frontend.operations import mish as mish
+    from stepwell.frontend.operations import moveaxis as moveaxis
     from stepwell.frontend.operations import mse_loss as mse_loss
     from stepwell.frontend.operations import multiply as multiply
     from stepwell.frontend.operations import nan_to_num as nan_to_num
@@ -178,6 +181,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import pad as pad
     from stepwell.frontend.operations import pairwise_distance as pairwise_distance
     from stepwell.frontend.operations import permute_dims as permute_dims
+    from stepwell.frontend.operations import pixel_shuffle as pixel_shuffle
     from stepwell.frontend.operations import poisson_nll_loss as poisson_nll_loss
     from stepwell.frontend.operations import positive as positive
     from stepwell.frontend.operations import pow as pow
@@ -199,6 +203,8 @@ if TYPE_CHECKING:
         scaled_dot_product_attention as scaled_dot_product_attention,
     )
     from stepwell.frontend.operations import scatter_add as scatter_add
+    from stepwell.frontend.operations import scatter_elements as scatter_elements
+    from stepwell.frontend.operations import scatter_nd as scatter_nd
     from stepwell.frontend.operations import searchsorted as searchsorted
     from stepwell.frontend.operations import selu as selu
     from stepwell.frontend.operations import sigmoid as sigmoid
@@ -214,6 +220,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import softsign as softsign
     from stepwell.frontend.operations import solve_triangular as solve_triangular
     from stepwell.frontend.operations import sort as sort
+    from stepwell.frontend.operations import space_to_depth as space_to_depth
     from stepwell.frontend.operations import split as split
     from stepwell.frontend.operations import sqrt as sqrt
     from stepwell.frontend.operations import square as square
@@ -240,6 +247,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import triplet_margin_loss as triplet_margin_loss
     from stepwell.frontend.operations import triu as triu
     from stepwell.frontend.operations import trunc as trunc
+    from stepwell.frontend.operations import unstack as unstack
     from stepwell.frontend.operations import var as var
     from stepwell.frontend.operations import vecdot as vecdot
     from stepwell.frontend.operations import vector_norm as vector_norm

@@ -1,0 +1,129 @@
+"""Operations that move elements, or write them at given positions, against NumPy and torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import stepwell as sw
+
+
+def numbers(*shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+def test_split_into_uneven_parts() -> None:
+    x = numbers(2, 7)
+    for ours, theirs in zip(
+        sw.split(x, [2, 0, 5], axis=1), np.split(x, [2, 2], axis=1), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="are not axis 1 of size 7"):
+        sw.split(x, [2, 4], axis=1)
+
+
+def test_unstack_and_moveaxis() -> None:
+    x = numbers(2, 3, 4)
+    for i, part in enumerate(sw.unstack(x, axis=1)):
+        np.testing.assert_array_equal(part, x[:, i])
+    for source, target in [(0, 2), (-1, 0), ((0, 1), (2, 0)), ((2, 0), (0, 1))]:
+        np.testing.assert_array_equal(
+            sw.moveaxis(x, source, target), np.moveaxis(x, source, target)
+        )
+    with pytest.raises(ValueError, match="distinct axes"):
+        sw.moveaxis(x, (0, 1), (0, 0))
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "wrap"])
+@pytest.mark.parametrize(
+    "width", [1, [(0, 0), (2, 1)], [(3, 0), (0, 4)], [(9, 7), (5, 11)]], ids=str
+)
+def test_pads(mode: Any, width: Any) -> None:
+    x = numbers(3, 5)
+    np.testing.assert_array_equal(sw.pad(x, width, mode=mode), np.pad(x, width, mode=mode))
+
+
+def test_gradient_of_a_reflection() -> None:
+    torch = pytest.importorskip("torch")
+    x, weights = numbers(2, 5), numbers(2, 9, seed=1)
+    tensor = torch.tensor(x, requires_grad=True)
+    padded = torch.nn.functional.pad(tensor, (2, 2), mode="reflect")
+    (padded * torch.tensor(weights)).sum().backward()
+    slope = sw.grad(lambda x: (sw.pad(x, [(0, 0), (2, 2)], mode="reflect") * weights).sum())(x)
+    np.testing.assert_allclose(slope, tensor.grad.numpy(), rtol=1e-6)
+
+
+def test_blocks_and_depth() -> None:
+    torch = pytest.importorskip("torch")
+    x = numbers(2, 12, 3, 4)
+    shuffled = torch.pixel_shuffle(torch.tensor(x), 2).numpy()
+    np.testing.assert_array_equal(sw.pixel_shuffle(x, 2), shuffled)
+    np.testing.assert_array_equal(sw.space_to_depth(sw.depth_to_space(x, 2), 2), x)
+    # Depth to space by its definition: channel (i * 2 + j) * 3 + c goes to place (i, j).
+    ours = np.asarray(sw.depth_to_space(x, 2))
+    for i, j in np.ndindex(2, 2):
+        first = (i * 2 + j) * 3
+        np.testing.assert_array_equal(ours[:, :, i::2, j::2], x[:, first : first + 3])
+    with pytest.raises(ValueError, match="no blocks of 5"):
+        sw.space_to_depth(x, 5)
+
+
+def test_gather_nd() -> None:
+    x = numbers(2, 3, 4)
+    whole = np.array([[0, 1, 2], [1, -1, 0]], np.int32)
+    np.testing.assert_array_equal(sw.gather_nd(x, whole), x[tuple(whole.T)])
+    rows = np.array([[[0, 2]], [[1, 0]]], np.int32)
+    np.testing.assert_array_equal(sw.gather_nd(x, rows), x[rows[..., 0], rows[..., 1]])
+    each = np.array([[2], [0]], np.int32)
+    np.testing.assert_array_equal(sw.gather_nd(x, each, batch_dims=1), x[[0, 1], [2, 0]])
+    with pytest.raises(ValueError, match="do not fit"):
+        sw.gather_nd(x, np.zeros((2, 4), np.int32))
+
+
+AT = {
+    "add": np.add.at,
+    "mul": np.multiply.at,
+    "max": np.maximum.at,
+    "min": np.minimum.at,
+}
+
+
+@pytest.mark.parametrize("reduction", ["none", "add", "mul", "min", "max"])
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint32])
+def test_scatters(reduction: Any, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(1, 9, (4, 3)).astype(dtype)
+    rows = np.array([[1], [-1], [1]], np.int32)
+    updates = rng.integers(1, 9, (3, 3)).astype(dtype)
+    expected = x.copy()
+    if reduction == "none":
+        for row, update in zip(rows[:, 0], updates, strict=True):
+            expected[row] = update
+    else:
+        AT[reduction](expected, rows[:, 0], updates)
+    ours = sw.scatter_nd(x, rows, updates, reduction=reduction)
+    np.testing.assert_allclose(np.asarray(ours), expected, rtol=1e-6)
+
+    places = np.array([[0, 3, -1], [0, 3, 2]], np.int32)
+    change = updates[:2]
+    expected = x.copy()
+    columns = np.broadcast_to(np.arange(3), (2, 3))
+    if reduction == "none":
+        for place in np.ndindex(2, 3):
+            expected[places[place], place[1]] = change[place]
+    else:
+        AT[reduction](expected, (places, columns), change)
+    ours = sw.scatter_elements(x, places, change, axis=0, reduction=reduction)
+    np.testing.assert_allclose(np.asarray(ours), expected, rtol=1e-6)
+
+
+def test_scatters_refuse_what_does_not_fit() -> None:
+    x = numbers(3, 4)
+    with pytest.raises(ValueError, match="should have"):
+        sw.scatter_nd(x, np.zeros((2, 1), np.int32), numbers(2, 3))
+    with pytest.raises(ValueError, match="do not fit"):
+        sw.scatter_elements(x, np.zeros((2, 5), np.int32), numbers(2, 5), axis=0)
+    with pytest.raises(TypeError, match="bools have no reduction"):
+        sw.scatter_nd(x > 0, np.zeros((1, 1), np.int32), (x > 0)[:1], reduction="add")
