@@ -50,12 +50,7 @@ from stepwell.dialects.webgpu import (
 )
 from stepwell.dialects.wgsl import ShaderOp, print_shader
 from stepwell.passes.donation import DONATED, DTYPE, NAME, SHAPE
-
-FLOPS = "stepwell.flops"
-"""Shader attribute: the arithmetic of one dispatch."""
-
-BYTES = "stepwell.bytes"
-"""Shader attribute: the least that one dispatch reads and writes."""
+from stepwell.passes.work import BYTES, FLOPS, WRITTEN
 
 _FEATURES = {"f16": "shader-f16", "subgroups": "subgroups"}
 """The device feature behind each `enable` directive."""
@@ -177,6 +172,7 @@ def kernel(shader: ShaderOp) -> Kernel:
         accesses=cast("tuple[Access, ...]", tuple(accesses(shader))),
         flops=_number(shader, FLOPS),
         bytes=_number(shader, BYTES),
+        written=_number(shader, WRITTEN),
         trusted=IN_BOUNDS in shader.attributes,
         features=tuple(_FEATURES[name] for name in _ENABLE.findall(text)),
         subgroup_size=_number(shader, "subgroup_size") or None,

@@ -94,11 +94,11 @@ def buffer_bytes(shape: Shape, dtype: DType) -> int:
 class Kernel:
     """One compute shader. `accesses[i]` says how it uses binding `i` of group 0.
 
-    `flops` and `bytes` are what one dispatch computes and the least it must read and write; the
-    profile divides them by the device's time. `trusted` says that the compiler proved every access
-    in bounds. `wgsl` has the `enable` directives that the WGSL specification asks for. A kernel
-    that counts on one subgroup size says which; devices with another one refuse it. `plan` is the
-    schedule that it has, with its parameters.
+    `flops` and `bytes` are what one dispatch computes and the least it must read and write (of
+    them, it writes `written`); the profile divides them by the device's time. `trusted` says that
+    the compiler proved every access in bounds. `wgsl` has the `enable` directives that the WGSL
+    specification asks for. A kernel that counts on one subgroup size says which; devices with
+    another one refuse it. `plan` is the schedule that it has, with its parameters.
     """
 
     name: str
@@ -111,6 +111,7 @@ class Kernel:
     features: tuple[str, ...] = ()
     subgroup_size: int | None = None
     plan: str = ""
+    written: int = 0
     entry_point: str = "main"
 
 
@@ -309,7 +310,10 @@ def _check_kernel(name: str, kernel: Kernel) -> None:
         len(kernel.workgroup_size) == 3 and all(1 <= s <= 1024 for s in kernel.workgroup_size),
         f"{where}: workgroup size {kernel.workgroup_size} is not three numbers from 1 to 1024",
     )
-    _require(kernel.flops >= 0 and kernel.bytes >= 0, f"{where}: negative flops or bytes")
+    _require(
+        kernel.flops >= 0 and 0 <= kernel.written <= kernel.bytes,
+        f"{where}: negative flops or bytes, or more bytes written than there are",
+    )
     _require(
         kernel.subgroup_size is None or kernel.subgroup_size in (4, 8, 16, 32, 64, 128),
         f"{where}: a subgroup size of {kernel.subgroup_size}",

@@ -52,8 +52,9 @@ class ScheduleKernelsPass(ModulePass):
         target = target_named(self.target)
         for kernel in list(op.body.block.ops):
             if isinstance(kernel, FuncOp) and kernel.grid is None:
-                choice = chosen(Frame(kernel, target), kernel.plan)
+                frame = Frame(kernel, target)
+                choice = chosen(frame, kernel.plan)
                 tiled = choice.run()
-                tiled.attributes |= {**work_of(kernel), PLAN: StringAttr(str(choice))}
+                tiled.attributes |= {**work_of(kernel, frame.domain), PLAN: StringAttr(str(choice))}
                 op.body.block.insert_op_before(tiled, kernel)
                 kernel.detach()

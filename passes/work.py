@@ -7,16 +7,20 @@ from math import prod
 from xdsl.dialects import bufferization
 from xdsl.dialects.builtin import Float16Type, IntegerAttr, MemRefType, TensorType, i64
 from xdsl.dialects.linalg.ops import GenericOp
-from xdsl.ir import Attribute
+from xdsl.dialects.tensor import ExtractOp
+from xdsl.ir import Attribute, SSAValue
 
 from stepwell.dialects.kernel import FuncOp
 from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes import structured
+from stepwell.passes.domain import Domain
 
 FLOPS = "stepwell.flops"
 """Arithmetic operations of a launch, one for each scalar operation of a body and point."""
 BYTES = "stepwell.bytes"
-"""Bytes that a launch must move at least: each operand read once, each result written once."""
+"""Bytes that a launch must move at least: each element that it reads once, each result once."""
+WRITTEN = "stepwell.written"
+"""Those of them that it writes."""
 
 
 def byte_size(type: Attribute) -> int:
@@ -26,9 +30,9 @@ def byte_size(type: Attribute) -> int:
     return -(-prod(type.get_shape()) * width // 4) * 4
 
 
-def work_of(kernel: FuncOp) -> dict[str, Attribute]:
-    """The attributes that say how much a kernel on buffers does."""
-    flops = moved = 0
+def work_of(kernel: FuncOp, domain: Domain) -> dict[str, Attribute]:
+    """The attributes that say how much a kernel on buffers, with that domain, does."""
+    flops = read = written = 0
     for op in kernel.block.ops:
         if isinstance(op, GenericOp):
             arithmetic = sum(
@@ -40,16 +44,35 @@ def work_of(kernel: FuncOp) -> dict[str, Attribute]:
             scores = structured.size_of(op.logsumexp) * structured.shape_of(op.key)[-2]
             flops += scores * products // (2 if op.causal.value.data else 1)
         elif isinstance(op, bufferization.ToTensorOp):
-            moved += byte_size(op.memref.type)
+            size = structured.size_of(op.tensor) or 1
+            read += byte_size(op.memref.type) * min(_elements_read(op.tensor, domain), size) // size
         elif isinstance(op, bufferization.MaterializeInDestinationOp):
-            moved += byte_size(op.dest.type)
-    return {FLOPS: IntegerAttr(flops, i64), BYTES: IntegerAttr(moved, i64)}
+            written += byte_size(op.dest.type)
+    return {
+        FLOPS: IntegerAttr(flops, i64),
+        BYTES: IntegerAttr(read + written, i64),
+        WRITTEN: IntegerAttr(written, i64),
+    }
+
+
+def _elements_read(tensor: SSAValue, domain: Domain) -> int:
+    """At most so many elements of a tensor are read: views read a part, gathers some rows."""
+    places = domain.places.get(tensor, ())
+    count = sum(
+        prod(variable.extent for variable in {v for index in place for v in index.variables()})
+        for place in places
+    )
+    uses = [use.operation for use in tensor.uses]
+    extracted = [op.parent_op() for op in uses if isinstance(op, ExtractOp)]
+    if len(extracted) < len(uses):
+        return count
+    return sum(prod(structured.loop_sizes(op)) for op in extracted if isinstance(op, GenericOp))
 
 
 def added(a: dict[str, Attribute], b: dict[str, Attribute]) -> dict[str, Attribute]:
     """The work of two kernels together."""
     total: dict[str, Attribute] = {}
-    for key in (FLOPS, BYTES):
+    for key in (FLOPS, BYTES, WRITTEN):
         x, y = a.get(key), b.get(key)
         if isinstance(x, IntegerAttr) and isinstance(y, IntegerAttr):
             total[key] = IntegerAttr(x.value.data + y.value.data, i64)

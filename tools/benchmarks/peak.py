@@ -59,6 +59,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {{
     )
 
 
+def peak_flops(device: Any, *, quick: bool) -> float | None:
+    """Multiply-adds in f32 a second, each as two operations; None where the device has no clock."""
+    groups = 2 if quick else 64 if device.description.is_software else 16384
+    measured = device_seconds(multiply_add_program(groups), device, quick=quick)
+    if measured is None or not measured[0]:
+        return None
+    return groups * _THREADS * _FLOPS / measured[0]
+
+
 def _copy(settings: Settings) -> Iterator[Figure]:
     device: Any = open_device(settings.device)
     speed = copy_bandwidth(device, quick=settings.quick)
@@ -70,11 +79,8 @@ def _copy(settings: Settings) -> Iterator[Figure]:
 
 
 def _multiply_adds(settings: Settings) -> Iterator[Figure]:
-    device: Any = open_device(settings.device)
-    groups = 2 if settings.quick else 64 if device.description.is_software else 16384
-    measured = device_seconds(multiply_add_program(groups), device, quick=settings.quick)
-    if measured is not None and measured[0]:
-        speed = groups * _THREADS * _FLOPS / measured[0]
+    speed = peak_flops(open_device(settings.device), quick=settings.quick)
+    if speed:
         yield Figure(
             "peak.flops", "10^12 operations of multiply-adds, f32", 1e15 / speed, "ms",
             more={"gflops": speed / 1e9},
