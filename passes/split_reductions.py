@@ -17,7 +17,9 @@ After: 1024 partial sums, then their sum.
 A reduction whose result is spread over its rows again stays whole: it shares a kernel with what
 reads it. So does one whose rows occupy the device already. Chunks of a reduction across rows (a
 column sum) are its outermost loops, so that neighbouring results stay neighbours in memory.
-Partial sums also keep the rounding error of long sums small.
+Where equal chunks would be far fewer than wanted (of a prime length, one), what is left after a
+multiple of the number wanted is reduced apart. Partial sums also keep the rounding error of long
+sums small.
 """
 
 from __future__ import annotations
@@ -38,7 +40,14 @@ from stepwell.dialects.build import clone
 from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain
-from stepwell.passes.linalg_forms import Body, identity, projection, reduction_form, view_form
+from stepwell.passes.linalg_forms import (
+    Body,
+    identity,
+    map_form,
+    projection,
+    reduction_form,
+    view_form,
+)
 from stepwell.passes.structured import Kind
 from stepwell.passes.target import Target, target_named
 
@@ -72,18 +81,28 @@ def _split(op: GenericOp, target: Target) -> None:
     rows = structured.size_of(result)
     length = prod(size for size, reduced in zip(sizes, flags, strict=True) if reduced)
     columns = _across_rows(op, flags)
-    occupied = rows * (1 if columns else min(target.row_threads, length // WIDTH))
+    # Threads take vectors of columns, which they share with a few others.
+    share = max(target.row_threads // 32 // WIDTH, 1) if columns else length // WIDTH
+    occupied = rows * min(target.row_threads, share)
+    wanted = target.split_threads * (WIDTH if columns else 1)
     # The final reduction is no longer than a chunk of it.
-    parts = min(length // SHORTEST, target.split_threads // max(rows, 1), isqrt(length))
+    parts = min(length // SHORTEST, wanted // max(rows, 1), isqrt(length))
     if rows * length < target.split_elements or parts < 2 or occupied >= target.split_threads:
         return
     if length <= Domain.max_row and _is_spread(result):
         return
-    chunks = chunks_of(sizes, flags, parts)
-    if not any(chunks) or any(isinstance(inner, IndexOp) for inner in op.body.block.ops):
+    if any(isinstance(inner, IndexOp) for inner in op.body.block.ops):
         return
     assert op.parent is not None
     emit = Emitter(op.parent, before=op, location=op.location)
+    chunks = chunks_of(sizes, flags, parts)
+    if 2 * prod(count or 1 for count in chunks) < parts:
+        op = emit.before = _without_rest(emit, op, parts)
+        sizes = structured.loop_sizes(op)
+        chunks = chunks_of(sizes, flags, parts)
+    if not any(chunks):
+        return
+    (result,) = op.results
     parallel = [loop for loop, reduced in enumerate(flags) if not reduced]
     cut = [loop for loop, count in enumerate(chunks) if count]
     outer = [*cut, *parallel] if columns else [*parallel, *cut]
@@ -92,6 +111,40 @@ def _split(op: GenericOp, target: Target) -> None:
     result.replace_all_uses_with(total)
     op.detach()
     op.erase()
+
+
+def _without_rest(emit: Emitter, op: GenericOp, parts: int) -> GenericOp:
+    """Replaces `op` by two and what combines them; returns the first, which has equal chunks."""
+    sizes, flags = structured.loop_sizes(op), structured.reduction_flags(op)
+    size, loop = max((size, i) for i, size in enumerate(sizes) if flags[i])
+    parts = min(parts, size)
+    chunk = size // parts
+    whole = (chunk - chunk % WIDTH or chunk) * parts
+    if whole == size:
+        return op
+    (result,) = op.results
+    pieces = [
+        _piece(emit, op, loop, first, count) for first, count in ((0, whole), (whole, size - whole))
+    ]
+    assert isinstance(result.type, TensorType)
+    combine = structured.combiner(op)
+    both = map_form(
+        emit, pieces, result.type, lambda inner, values: inner(_copy(combine, values[:2]))
+    )
+    result.replace_all_uses_with(both)
+    op.detach()
+    op.erase()
+    assert isinstance(pieces[0].owner, GenericOp)
+    return pieces[0].owner
+
+
+def _piece(emit: Emitter, op: GenericOp, loop: int, first: int, count: int) -> SSAValue:
+    """The reduction `op` with `count` iterations of a loop, from `first` on."""
+    sizes, flags = structured.loop_sizes(op), structured.reduction_flags(op)
+    dims: list[AffineExpr] = [AffineExpr.dimension(number) for number in range(len(sizes))]
+    dims[loop] = dims[loop] + first
+    sizes[loop] = count
+    return _over(emit, op, dims, sizes, sum(flags))
 
 
 def _across_rows(op: GenericOp, flags: Sequence[bool]) -> bool:
@@ -145,7 +198,6 @@ def _partial(
 ) -> SSAValue:
     """The reduction of each chunk; the loops are `outer` (old parallel ones, chunks), the rest."""
     inner = [loop for loop, reduced in enumerate(flags) if reduced and chunks[loop] != sizes[loop]]
-    rank = len(outer) + len(inner)
     dims: list[AffineExpr] = [AffineExpr.constant(0)] * len(sizes)
     for position, loop in enumerate(outer):
         dims[loop] = AffineExpr.dimension(position)
@@ -155,8 +207,17 @@ def _partial(
         dims[loop] = dims[loop] + AffineExpr.dimension(position)
     shape = [chunks[loop] if flags[loop] else sizes[loop] for loop in outer]
     loops = [*shape, *(sizes[loop] // (chunks[loop] or 1) for loop in inner)]
+    return _over(emit, op, dims, loops, len(inner))
+
+
+def _over(
+    emit: Emitter, op: GenericOp, dims: Sequence[AffineExpr], loops: Sequence[int], reduced: int
+) -> SSAValue:
+    """The reduction `op` by other loops, the last `reduced` of which reduce; `dims` are the old
+    ones in terms of them."""
+    rank = len(loops)
     # Views over all loops: `linalg.generic` wants maps whose loops are plain dimensions somewhere.
-    chunked = [
+    views = [
         view_form(
             emit,
             value,
@@ -165,10 +226,11 @@ def _partial(
         )
         for value, map in zip(op.inputs, structured.input_maps(op), strict=True)
     ]
-    maps = [identity(rank)] * len(chunked)
-    type_ = TensorType(structured.element_type(op.results[0]), shape)
     start = structured.identity(op).value.data
-    return reduction_form(emit, chunked, maps, len(inner), start, type_, cloned_body(op))
+    type_ = TensorType(structured.element_type(op.results[0]), loops[: rank - reduced])
+    return reduction_form(
+        emit, views, [identity(rank)] * len(views), reduced, start, type_, cloned_body(op)
+    )
 
 
 def sum_of_parts(emit: Emitter, op: GenericOp, partial: SSAValue, order: Sequence[int]) -> SSAValue:

@@ -22,6 +22,8 @@ class Target:
     """Contractions stage their tiles in workgroup memory (GPUs) or in registers only (CPUs)."""
     row_threads: int
     """Threads that share one row of a reduction along contiguous memory."""
+    row_registers: int
+    """Elements of a longer row that a thread keeps in registers from one pass to the next."""
     map_threads: int
     """Threads of a workgroup of an elementwise kernel."""
     split_threads: int
@@ -50,6 +52,7 @@ TARGETS = (
         summary="a CPU behind Vulkan or WebGPU: registers are cheap, workgroup memory is slow",
         tiles_in_workgroup_memory=False,
         row_threads=1,
+        row_registers=0,
         map_threads=64,
         split_threads=64,
         matmul_tile=(8, 2, 4),
@@ -59,6 +62,7 @@ TARGETS = (
         summary="a GPU: wide workgroups, tiles in workgroup memory",
         tiles_in_workgroup_memory=True,
         row_threads=256,
+        row_registers=160,
         map_threads=256,
         split_threads=32768,
         matmul_tile=(4, 1, 16),

@@ -75,6 +75,12 @@ def _layout(text: str) -> list[dict[str, Any]]:
     ]
 
 
+def _whole_vectors(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """The bytes of an array, as many as memory comes in: a multiple of 16."""
+    data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+    return np.pad(data, (0, -len(data) % 16))
+
+
 def dispatch(
     text: str,
     grid: Sequence[int],
@@ -90,7 +96,7 @@ def dispatch(
         compute={"module": module, "entry_point": "main"},
     )
     usage = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC
-    bound = [d.create_buffer_with_data(data=np.ascontiguousarray(a), usage=usage) for a in buffers]
+    bound = [d.create_buffer_with_data(data=_whole_vectors(a), usage=usage) for a in buffers]
     entries: list[Mapping[str, Any]] = [
         {"binding": i, "resource": {"buffer": buffer, "offset": 0, "size": buffer.size}}
         for i, buffer in enumerate(bound)
@@ -110,6 +116,6 @@ def dispatch(
     compute.end()
     d.queue.submit([encoder.finish()])
     return [
-        np.frombuffer(d.queue.read_buffer(buffer), a.dtype).reshape(a.shape)
+        np.frombuffer(d.queue.read_buffer(buffer), a.dtype)[: a.size].reshape(a.shape)
         for buffer, a in zip(bound, buffers, strict=True)
     ]

@@ -15,12 +15,11 @@ from typing import Any
 
 from stepwell.dialects.errors import StepwellError, unknown, where
 from stepwell.dialects.kernel import FuncOp
-from stepwell.passes.schedules import attention, workgroup_tiles
+from stepwell.passes.schedules import attention, map, reduction_plans, workgroup_tiles
 from stepwell.passes.schedules.attention import schedule_attention
 from stepwell.passes.schedules.contraction import Contraction
 from stepwell.passes.schedules.frame import Frame
-from stepwell.passes.schedules.map import schedule_map
-from stepwell.passes.schedules.reduction import plan_reduction, schedule_reduction
+from stepwell.passes.schedules.reduction import schedule_reduction
 from stepwell.passes.schedules.register_tiles import RegisterTiles
 from stepwell.passes.schedules.subgroup_tiles import SubgroupTiles
 from stepwell.passes.schedules.workgroup_tiles import WorkgroupTiles
@@ -47,15 +46,20 @@ def choices(frame: Frame) -> list[Choice]:
         case Kind.CONTRACTION:
             return _contractions(Contraction(frame))
         case Kind.REDUCTION:
-            plan = plan_reduction(frame.domain, frame.target)
-            return [Choice("reduction", plan, partial(schedule_reduction, frame, plan))]
+            return [
+                Choice("reduction", plan, partial(schedule_reduction, frame, plan))
+                for plan in reduction_plans.plans(frame.domain, frame.target)
+            ]
         case Kind.ATTENTION:
             return [
                 Choice("attention", plan, partial(schedule_attention, frame, plan))
                 for plan in attention.plans_of(frame)
             ]
         case _:
-            return [Choice("map", None, partial(schedule_map, frame))]
+            return [
+                Choice("map", plan, partial(map.schedule_map, frame, plan))
+                for plan in map.plans(frame)
+            ]
 
 
 def _contractions(contraction: Contraction) -> list[Choice]:

@@ -215,19 +215,21 @@ class Frame:
     def barrier(self) -> None:
         self.points.emit.insert(gpu.BarrierOp())
 
-    def store(self, outputs: Sequence[Output], mapped: Mapped) -> tuple[()]:
-        """Evaluates outputs where the schedule stands, then writes them.
+    def store(self, outputs: Sequence[Output], *places: Mapped) -> tuple[()]:
+        """Evaluates outputs at each of the places where the schedule stands, then writes them.
 
-        All are evaluated first: one may overwrite in place what another still reads.
+        All are evaluated first: one may overwrite in place what another still reads, and the more
+        is read before the first is written, the less time is spent waiting.
         """
-        places = [placed(output.place, mapped) for output in outputs]
-        values = [
-            self.points.value(output.tensor, place)
-            for output, place in zip(outputs, places, strict=True)
-        ]
-        for output, place, value in zip(outputs, places, values, strict=True):
-            position = self.points.position(place, shape_of(output.tensor))
-            self.points.store(value, output.memref, position)
+        points = self.points
+        stores: list[tuple[SSAValue, SSAValue, Index]] = []
+        for mapped in places:
+            for output in outputs:
+                place = placed(output.place, mapped)
+                position = points.position(place, shape_of(output.tensor))
+                stores.append((points.value(output.tensor, place), output.memref, position))
+        for store in stores:
+            points.store(*store)
         return ()
 
     def finish(self, threads: int, grid: tuple[int, int, int]) -> FuncOp:

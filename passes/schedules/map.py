@@ -1,34 +1,125 @@
-"""The schedule of elementwise kernels: one vector of elements a thread, in memory order."""
+"""The schedule of elementwise kernels: vectors of neighbouring elements, in memory order."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 
+from xdsl.dialects.builtin import Float16Type
+
 from stepwell.dialects.kernel import FuncOp
-from stepwell.passes.index import delinearize
-from stepwell.passes.schedules.frame import Frame, assign, extents, lanes
+from stepwell.passes import structured
+from stepwell.passes.index import Index, delinearize
+from stepwell.passes.schedules.frame import Frame, Mapped, assign, extents, lanes
+from stepwell.passes.target import Target
 
 WIDTH = 4
 """Elements of a vector load: 16 bytes of f32."""
 
 
-def schedule_map(frame: Frame) -> FuncOp:
-    """Thread i computes elements [4 i, 4 i + 4) of the domain, or element i of an uneven one."""
-    domain, points = frame.domain, frame.points
-    sizes = extents(domain.parallel)
-    total = prod(sizes)
-    vector, lane = lanes(WIDTH if total % WIDTH == 0 else 1)
-    width = lane.hi + 1
-    work = total // width
-    threads = min(frame.target.map_threads, work)
-    group, grid = frame.workgroup(-(-work // threads))
-    number = group * threads + frame.thread(threads)
-    element = frame.guarded(number, work) * width + lane
-    mapped = assign(domain.parallel, delinearize(element, sizes))
+@dataclass(frozen=True)
+class Plan:
+    """How elements are spread over threads."""
 
-    def body() -> tuple[()]:
-        with points.over(vector):
-            return frame.store(frame.outputs, mapped)
+    width: int
+    """Elements of a vector."""
+    threads: int
+    """Threads of a workgroup."""
+    vectors: int
+    """Vectors of a thread, each next to those of its neighbours."""
 
-    frame.when(frame.below(number, work), body)
-    return frame.finish(threads, grid)
+
+def plans(frame: Frame) -> list[Plan]:
+    """The plans of a kernel, the one that is likely the fastest first.
+
+    A thread should have 16 bytes on their way: two vectors of f16. What is small should rather
+    have threads; and what is small and uneven, a thread for each element.
+    """
+    target, total = frame.target, prod(extents(frame.domain.parallel))
+    width = WIDTH if total % WIDTH == 0 or total >= WIDTH * target.map_threads else 1
+    largest = max(frame.domain.places, key=structured.size_of)
+    half = isinstance(structured.element_type(largest), Float16Type)
+    best = 2 if half and total // width >= 2 * target.split_threads else 1
+    return [_plan(target, total, width, vectors) for vectors in (best, 3 - best)]
+
+
+def _plan(target: Target, total: int, width: int, vectors: int) -> Plan:
+    return Plan(width, max(1, min(target.map_threads, total // (width * vectors))), vectors)
+
+
+def schedule_map(frame: Frame, plan: Plan | None = None) -> FuncOp:
+    """Lays the kernel out by `plan` (the target's default if None).
+
+    Workgroup g has the vectors [g n, g n + n), n being the vectors of its threads, of which thread
+    t takes t, t + threads, ... The elements after the last vector are for the first thread that has
+    none.
+    """
+    return _Map(frame, plan or plans(frame)[0]).run()
+
+
+class _Map:
+    def __init__(self, frame: Frame, plan: Plan):
+        self.frame, self.plan = frame, plan
+        self.sizes = extents(frame.domain.parallel)
+        self.whole, self.rest = divmod(prod(self.sizes), plan.width)
+        self.vector, self.lane = lanes(plan.width)
+        self.thread = frame.thread(plan.threads)
+
+    def run(self) -> FuncOp:
+        frame, plan = self.frame, self.plan
+        span = plan.threads * plan.vectors
+        group, grid = frame.workgroup(-(-(self.whole + (self.rest > 0)) // span))
+        first = group * span + self.thread
+        if plan.vectors == 1:
+            self._one(first)
+        else:
+            all_there = frame.below(group, self.whole // span)
+            others = self._left if self.whole % span == 0 else self._each
+            frame.when(all_there, lambda: self._all(group), lambda: others(first))
+        return frame.finish(plan.threads, grid)
+
+    def _all(self, group: Index) -> tuple[()]:
+        """All vectors of a thread, none beyond the end: what they read is on its way together."""
+        threads, vectors = self.plan.threads, self.plan.vectors
+        group = self.frame.guarded(group, self.whole // (threads * vectors))
+        first = group * (threads * vectors) + self.thread
+        return self._vectors([first + number * threads for number in range(vectors)])
+
+    def _each(self, first: Index) -> tuple[()]:
+        def one(vector: Index, _: object) -> tuple[()]:
+            return self._one(first + vector * self.plan.threads)
+
+        self.frame.loop(self.plan.vectors, (), one)
+        return ()
+
+    def _one(self, number: Index) -> tuple[()]:
+        """Vector `number`, if there is one."""
+        frame = self.frame
+        inside = frame.below(number, self.whole)
+        left = (lambda: self._left(number)) if self.rest else None
+        frame.when(inside, lambda: self._vectors([number]), left)
+        return ()
+
+    def _left(self, number: Index) -> tuple[()]:
+        """What is left after the last vector, if `number` is the one that would follow."""
+        self.frame.when(self.frame.below(number, self.whole + 1), self._tail)
+        return ()
+
+    def _vectors(self, numbers: Sequence[Index]) -> tuple[()]:
+        frame, width = self.frame, self.plan.width
+        elements = [frame.guarded(n, self.whole) * width + self.lane for n in numbers]
+        with frame.points.over(self.vector):
+            return frame.store(frame.outputs, *map(self._at, elements))
+
+    def _tail(self) -> tuple[()]:
+        def one(offset: Index, _: object) -> tuple[()]:
+            return self.frame.store(
+                self.frame.outputs, self._at(offset + self.whole * self.plan.width)
+            )
+
+        self.frame.loop(self.rest, (), one)
+        return ()
+
+    def _at(self, element: Index) -> Mapped:
+        return assign(self.frame.domain.parallel, delinearize(element, self.sizes))

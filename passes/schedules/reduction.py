@@ -15,19 +15,16 @@ same schedule serves row sums and column sums.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import prod
 
 from xdsl.dialects import arith, memref, vector
 from xdsl.dialects.builtin import MemRefType, VectorType, f32, i1, i32
-from xdsl.dialects.linalg.ops import GenericOp
-from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
+from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
-from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.kernel import FuncOp, SubgroupReduceOp
 from stepwell.passes import structured
-from stepwell.passes.domain import Domain, Fold
-from stepwell.passes.index import ZERO, Index, Var, delinearize, linearize
+from stepwell.passes.domain import Fold
+from stepwell.passes.index import ZERO, Index, constant, delinearize
 from stepwell.passes.schedules.frame import (
     Frame,
     Mapped,
@@ -37,16 +34,8 @@ from stepwell.passes.schedules.frame import (
     lanes,
     placed,
 )
-from stepwell.passes.structured import shape_of
-from stepwell.passes.target import Target
+from stepwell.passes.schedules.reduction_plans import Plan, is_contiguous, levels, plans
 
-WIDTH = 4
-UNROLLED = 8
-"""Steps of a row that are unrolled and kept in registers."""
-TOGETHER = 4
-"""Steps of a longer row that are unrolled in the body of a loop, to have loads in flight."""
-NARROWEST = 32
-"""Threads of a row at least, where rows are shared and long enough."""
 PARTS = 16
 """Subgroups of a row at most: every thread reads the results of all of them."""
 
@@ -67,72 +56,9 @@ _SUBGROUP_KINDS: dict[tuple[type[Operation], Attribute], str] = {
 """What subgroups combine; WGSL has neither unsigned meaning of i32 nor f16 on every device."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How a reduction is spread over threads."""
-
-    rows: int
-    """Rows (or vectors of rows) of a workgroup."""
-    threads: int
-    """Threads of a row: a power of two."""
-    row_width: int
-    """Rows of a vector."""
-    width: int
-    """Reduced elements of a vector."""
-
-
-def plan_reduction(domain: Domain, target: Target) -> Plan:
-    """The default plan of a domain on a target."""
-    rows, length = prod(extents(domain.parallel)), prod(extents(domain.reduced))
-    if _is_contiguous(domain, domain.reduced):
-        width = WIDTH if length % WIDTH == 0 else 1
-        steps = length // width
-        wanted = max(steps // TOGETHER, NARROWEST, target.split_threads // rows)
-        threads = _power_of_two(min(target.row_threads, wanted, steps))
-        together = target.max_threads if target.row_threads > 1 else target.max_threads // 4
-        threads = max(threads, _power_of_two(min(target.max_threads // 4 // rows, steps)))
-        threads = _bounded(threads, steps, target)
-        return Plan(min(max(1, together // threads), rows), threads, 1, width)
-    inner = extents(domain.parallel)[-1] if domain.parallel else 1
-    row_width = WIDTH if inner % WIDTH == 0 and _is_contiguous(domain, domain.parallel) else 1
-    columns = rows // row_width
-    group = min(_power_of_two(columns), 32 if target.row_threads > 1 else 16)
-    threads = _power_of_two(min(target.row_threads // 32 or 1, length))
-    threads = max(threads, _power_of_two(min(target.max_threads // 4 // columns, length)))
-    return Plan(group, _bounded(threads, length, target), row_width, 1)
-
-
-def _bounded(threads: int, steps: int, target: Target) -> int:
-    """Enough threads that none iterates too often."""
-    while threads < target.max_threads and steps // threads > target.max_serial_iterations // 8:
-        threads *= 2
-    if steps // threads > target.max_serial_iterations // 8:
-        raise UnsupportedError(f"a reduction of {steps} steps is too long for one workgroup")
-    return threads
-
-
-def _power_of_two(bound: int) -> int:
-    """The largest power of two up to `bound`, at least one."""
-    return 1 << max(bound, 1).bit_length() - 1
-
-
-def _is_contiguous(domain: Domain, variables: Sequence[Index]) -> bool:
-    """Whether one of the variables has stride one in the largest tensor read."""
-    own = {atom for variable in variables for atom in variable.terms}
-    for value in sorted(domain.inputs(), key=structured.size_of, reverse=True):
-        for place in domain.places[value]:
-            position = linearize(place, shape_of(value))
-            for atom, stride in position.terms.items():
-                if stride == 1 and {atom} & own:
-                    return True
-                if stride == 1 and isinstance(atom, Var):
-                    return False
-    return True
-
-
 def schedule_reduction(frame: Frame, plan: Plan | None = None) -> FuncOp:
     """Lays the kernel out by `plan` (the target's default if None)."""
-    plan = plan or plan_reduction(frame.domain, frame.target)
+    plan = plan or plans(frame.domain, frame.target)[0]
     return _Reduction(frame, plan).run()
 
 
@@ -147,8 +73,8 @@ class _Reduction:
         self.shared: dict[object, SSAValue] = {}
         self.last: Index = ZERO
         """The step of a thread after those that every thread has, clamped to the row."""
-        self.levels = _levels(domain)
-        self.rows_together = plan.row_width == 1 and _is_contiguous(domain, domain.reduced)
+        self.levels = levels(domain)
+        self.rows_together = plan.row_width == 1 and is_contiguous(domain, domain.reduced)
         """Whether the threads of a row are neighbours."""
 
     def run(self) -> FuncOp:
@@ -229,14 +155,14 @@ class _Reduction:
                 carried = body(self._at(step), carried)
             return carried
 
-        if full <= UNROLLED:
-            carried = steps(ZERO, full, carried)
-        else:
-            trips, more = divmod(full, TOGETHER)
-            carried = frame.loop(
-                trips, carried, lambda trip, c: steps(trip * TOGETHER, TOGETHER, c)
-            )
-            carried = steps(Index({}, trips * TOGETHER), more, carried)
+        carried = steps(ZERO, plan.held, carried)
+        trips, more = divmod(full - plan.held, plan.together)
+        carried = frame.loop(
+            trips,
+            carried,
+            lambda trip, c: steps(trip * plan.together + plan.held, plan.together, c),
+        )
+        carried = steps(constant(full - more), more, carried)
         if rest:
             has_one = frame.below(self.part, rest)
             assert has_one is not None
@@ -427,24 +353,3 @@ class _Reduction:
 def _element(memory: SSAValue) -> Attribute:
     assert isinstance(memory.type, MemRefType)
     return memory.type.element_type
-
-
-def _levels(domain: Domain) -> list[list[Fold]]:
-    """The reductions in passes: each needs only results of earlier passes."""
-    folds = {fold.op: fold for fold in domain.folds}
-    depth: dict[Operation, int] = {}
-
-    def depth_of(value: SSAValue) -> int:
-        owner = value.owner
-        if isinstance(owner, Block) or not isinstance(owner, GenericOp):
-            return 0
-        if owner not in depth:
-            sources = [*owner.inputs, *structured.captured_tensors(owner)]
-            below = max([depth_of(source) for source in sources], default=0)
-            depth[owner] = below + (owner in folds)
-        return depth[owner]
-
-    levels: dict[int, list[Fold]] = {}
-    for fold in reversed(domain.folds):
-        levels.setdefault(depth_of(fold.op.results[0]), []).append(fold)
-    return [levels[key] for key in sorted(levels)]

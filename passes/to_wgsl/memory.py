@@ -79,9 +79,10 @@ class Layout:
 def layout(source: SSAValue) -> Layout:
     """The layout of a memref of one dimension.
 
-    Where every vector access has the same width, and the length is a multiple of it, the array is
-    one of vectors, and scalar accesses select a component. Else it is one of scalars, and vector
-    accesses are split. i1 is ui32; what `memref.atomic_rmw` touches is atomic.
+    Where every vector access has the same width, the array is one of vectors, the last of which may
+    reach beyond the memref as memory comes in multiples of 16 bytes; scalar accesses select a
+    component. Else it is one of scalars, and vector accesses are split. i1 is ui32; what
+    `memref.atomic_rmw` touches is atomic.
 
     An array of more than `LARGEST` bytes is as long as its binding. Others have their size, so that
     the device refuses a binding that is too small.
@@ -112,9 +113,9 @@ def layout(source: SSAValue) -> Layout:
         if isinstance(access, vector.LoadOp | vector.StoreOp)
     }
     lanes = widths.pop() if len(widths) == 1 else 1
-    if lanes not in (2, 4) or length % lanes:
+    if lanes not in (2, 4):
         return Layout(_array(element, length, BYTES[element]), 1, False, stored, loaded)
-    array = _array(vector_of(element, lanes), length // lanes, lanes * BYTES[element])
+    array = _array(vector_of(element, lanes), -(-length // lanes), lanes * BYTES[element])
     return Layout(array, lanes, False, stored, loaded)
 
 

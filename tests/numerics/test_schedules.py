@@ -86,7 +86,7 @@ def _text(shape: Shape) -> str:
 # ---- maps ----------------------------------------------------------------------------------------
 
 MAP_SHAPES: list[Shape] = [
-    (), (1,), (4,), (7,), (257,), (1024,), (4, 8), (1, 1, 1), (2, 1, 13), (31, 33),
+    (), (1,), (4,), (7,), (257,), (1027,), (1024,), (4, 8), (1, 1, 1), (2, 1, 13), (31, 33),
 ]  # fmt: skip
 
 
@@ -111,18 +111,18 @@ MAPS = [
         Case(f"map {dtype} {_text(shape)}", _chain, _chain_reference,
              ((shape, dtype), (shape, dtype)), prod(shape))
         for dtype, shape in [
-            *product(["f32"], MAP_SHAPES), *product(["f16", "i32"], MAP_SHAPES[3:8:2]),
+            *product(["f32"], MAP_SHAPES), *product(["f16", "i32"], MAP_SHAPES[3:9:2]),
         ]
     ],
     *[
         Case(f"map bool {_text(shape)}", _logic, _logic_reference,
              ((shape, "bool"), (shape, "bool")), prod(shape))
-        for shape in MAP_SHAPES[1:7:2]
+        for shape in MAP_SHAPES[1:8:2]
     ],
     *[
         Case(f"transposed map {_text(shape)}", lambda x, y: x.T + y, lambda x, y: x.T + y,
              ((shape, "f32"), (shape[::-1], "f32")), prod(shape))
-        for shape in [(1, 7), (5, 3), (12, 20), (33, 31)]
+        for shape in [(1, 7), (5, 3), (12, 20), (33, 31), (41, 27)]
     ],
     *[
         Case(f"broadcast map {_text(shape)}", lambda x, r, c, s: x * r + c * s,
@@ -289,7 +289,17 @@ CONTRACTIONS = [
 LARGE = [
     Case("sum of 1e6", *_sums((0,)), (((1_000_000,), "positive"),), 1_000_000, 1e-6),
     Case("sum of 1,000,003", *_sums((0,)), (((1_000_003,), "positive"),), 1_000_003, 1e-6),
+    *[
+        Case(f"sum of axes {axes} {_text(shape)}", *_sums(axes), ((shape, "positive"),),
+             prod(shape), 1e-6)
+        for shape, axes in [((100_003,), 0), ((8_191, 12), 0), ((3, 70_001), 1),
+                            ((3, 5, 40_009), (0, 2))]
+    ],
     Case("map of 4,194,311", lambda x: x + 1, lambda x: x + 1, (((4_194_311,), "f32"),), 4_194_311),
+    *[
+        Case(f"half map of {size:,}", lambda x: x + 1, lambda x: x + 1, (((size,), "f16"),), size)
+        for size in (1 << 18, (1 << 18) + 1, (1 << 19) + 1027)
+    ],
     Case("map of 16,777,220", lambda x: x * 2, lambda x: x * 2,
          (((16_777_220,), "f32"),), 16_777_220),
     Case("rows of 70,000x17", *_sums(1), (((70_000, 17), "f32"),), 1_190_000),

@@ -122,24 +122,26 @@ kernel.func @integers(%x: memref<64xi32>, %p: memref<64xi1>)
 
 // -----
 
-// Vectors and scalars of one buffer: scalars are components. Of 7 elements: vectors are split.
+// Vectors and scalars of one buffer: scalars are components, of 7 elements those of two vectors.
+// Vectors of two widths are split.
 
 // CHECK-LABEL: wgsl.shader @mixed
 // CHECK-NEXT:    %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read, !wgsl.array<vector<4xf32>, 2>>
 // CHECK-NEXT:    %y = wgsl.binding 0, 1 : !wgsl.ref<storage, read_write, !wgsl.array<f32, 7>>
-kernel.func @mixed(%x: memref<8xf32>, %y: memref<7xf32>)
+kernel.func @mixed(%x: memref<7xf32>, %y: memref<7xf32>)
     attributes {workgroup_size = array<i32: 1, 1, 1>, grid = array<i32: 1, 1, 1>} {
   %c0 = arith.constant 0 : index
   %c5 = arith.constant 5 : index
-  %v = vector.load %x[%c0] : memref<8xf32>, vector<4xf32>
+  %v = vector.load %x[%c0] : memref<7xf32>, vector<4xf32>
   // CHECK:      %[[WHOLE:.*]] = wgsl.constant 1 : ui32
   // CHECK-NEXT: %[[VEC:.*]] = wgsl.index %x[%[[WHOLE]]]
   // CHECK-NEXT: %[[REF:.*]] = wgsl.index %[[VEC]][%[[WHOLE]]]
   // CHECK-NEXT: %s = wgsl.load %[[REF]] : !wgsl.ref<storage, read, f32>
-  %s = memref.load %x[%c5] : memref<8xf32>
+  %s = memref.load %x[%c5] : memref<7xf32>
   memref.store %s, %y[%c5] : memref<7xf32>
   // CHECK-COUNT-4: wgsl.store
   vector.store %v, %y[%c0] : memref<7xf32>, vector<4xf32>
+  %q = vector.load %y[%c0] : memref<7xf32>, vector<2xf32>
   kernel.return
 }
 

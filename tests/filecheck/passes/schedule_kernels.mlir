@@ -4,7 +4,7 @@
 // RUN: wgpu-opt %s --to=buffers -p 'schedule-kernels{target=software-subgroup8}' | filecheck %s --check-prefix=BROADCAST
 
 // A map: one vector of four elements a thread, and as many threads as that takes.
-// CHECK:      kernel.func @map_0(%x: memref<8xf32>, %[[Y:.*]]: memref<8xf32>) attributes {workgroup_size = array<i32: 2, 1, 1>, grid = array<i32: 1, 1, 1>, stepwell.flops = 8 : i64, stepwell.bytes = 64 : i64, stepwell.written = 32 : i64, kernel.plan = "map"} {
+// CHECK:      kernel.func @map_0(%x: memref<8xf32>, %[[Y:.*]]: memref<8xf32>) attributes {workgroup_size = array<i32: 2, 1, 1>, grid = array<i32: 1, 1, 1>, stepwell.flops = 8 : i64, stepwell.bytes = 64 : i64, stepwell.written = 32 : i64, kernel.plan = "map(width=4, threads=2, vectors=1)"} {
 // CHECK-NEXT:   %[[T:.*]] = "gpu.thread_id"() <{dimension = #gpu<dim x>}> : () -> index
 // CHECK-NEXT:   %[[FOUR:.*]] = arith.constant 4 : index
 // CHECK-NEXT:   %[[I:.*]] = arith.muli %[[T]], %[[FOUR]] : index
@@ -19,7 +19,7 @@ func.func @vectors(%x: tensor<2x4xf32>) -> tensor<2x4xf32> {
 
 // An uneven number of elements: one a thread.
 // CHECK:      kernel.func @map_1({{.*}} attributes {workgroup_size = array<i32: 7, 1, 1>, grid = array<i32: 1, 1, 1>
-// CHECK-NOT:    vector
+// CHECK-NOT:    vector<4x
 // CHECK:        math.exp %{{.*}} : f32
 // CHECK:        kernel.return
 func.func @scalars(%x: tensor<7xf32>) -> tensor<7xf32> {

@@ -29,7 +29,7 @@ func.func @rows(%x: tensor<4x65536xf32>) -> tensor<4xf32> {
   func.return %0 : tensor<4xf32>
 }
 
-// Parts are equal: as many as the largest divisor of the length. 99,990 has 55.
+// Parts are equal: as many as the largest divisor of the length that is near. 99,990 has 55.
 // CHECK-LABEL: func.func @divisor
 // CHECK:         tensor<55x1818xf32>
 func.func @divisor(%x: tensor<99990xf32>) -> tensor<f32> {
@@ -47,9 +47,16 @@ func.func @two(%x: tensor<32x8192xf32>) -> tensor<f32> {
   func.return %0 : tensor<f32>
 }
 
-// A prime has no parts.
+// A prime has no parts: 64 equal ones of whole vectors, and the rest by itself.
 // CHECK-LABEL: func.func @prime
-// CHECK:         ins(%x : tensor<100003xf32>)
+// CHECK:         affine_map<(d0) -> (d0)>{{.*}} ins(%x : tensor<100003xf32>) outs(%{{.*}} : tensor<99840xf32>)
+// CHECK:         affine_map<(d0, d1) -> (((d0 * 1560) + d1))>
+// CHECK:         ins(%{{.*}} : tensor<64x1560xf32>)
+// CHECK:         %[[MOST:.*]] = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> ()>], iterator_types = ["reduction"]} ins(%{{.*}} : tensor<64xf32>)
+// CHECK:         affine_map<(d0) -> ((d0 + 99840))>{{.*}} ins(%x : tensor<100003xf32>) outs(%{{.*}} : tensor<163xf32>)
+// CHECK:         %[[REST:.*]] = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> ()>], iterator_types = ["reduction"]} ins(%{{.*}} : tensor<163xf32>)
+// CHECK:         ins(%[[MOST]], %[[REST]] : tensor<f32>, tensor<f32>)
+// CHECK:           arith.addf
 // CHECK-NOT:     linalg.generic
 func.func @prime(%x: tensor<100003xf32>) -> tensor<f32> {
   %0 = array.sum %x axes [0] : (tensor<100003xf32>) -> tensor<f32>
@@ -86,10 +93,10 @@ func.func @occupied(%x: tensor<2048x50304xf32>) -> tensor<2048xf32> {
 
 // Of a column sum, the chunks are outermost: neighbouring columns stay neighbours.
 // DESKTOP-LABEL: func.func @columns
-// DESKTOP:         affine_map<(d0, d1, d2) -> (((d0 * 256) + d2), d1)>
-// DESKTOP-SAME:    outs(%{{.*}} : tensor<32x768x256xf32>)
+// DESKTOP:         affine_map<(d0, d1, d2) -> (((d0 * 128) + d2), d1)>
+// DESKTOP-SAME:    outs(%{{.*}} : tensor<64x768x128xf32>)
 // DESKTOP:         affine_map<(d0, d1) -> (d1, d0)>, affine_map<(d0, d1) -> (d0)>
-// DESKTOP-SAME:    ins(%{{.*}} : tensor<32x768xf32>)
+// DESKTOP-SAME:    ins(%{{.*}} : tensor<64x768xf32>)
 func.func @columns(%x: tensor<8192x768xf32>) -> tensor<768xf32> {
   %0 = array.sum %x axes [0] : (tensor<8192x768xf32>) -> tensor<768xf32>
   func.return %0 : tensor<768xf32>

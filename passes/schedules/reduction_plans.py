@@ -1,0 +1,177 @@
+"""How a reduction may be spread over threads, and which way is likely the fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from stepwell.dialects.errors import UnsupportedError
+from stepwell.passes import structured
+from stepwell.passes.domain import Domain, Fold
+from stepwell.passes.index import Index, Var, linearize
+from stepwell.passes.schedules.frame import extents
+from stepwell.passes.structured import shape_of
+from stepwell.passes.target import Target
+
+WIDTH = 4
+UNROLLED = 8
+"""Steps of a thread that are unrolled on any target, where it has no more."""
+TOGETHER = 4
+"""Steps of a longer row that are unrolled in the body of a loop, to have loads in flight."""
+ACROSS = 8
+"""The same where rows are not contiguous: nothing of them is kept."""
+NARROWEST = 32
+"""Neighbours in memory that threads should read together, in vectors."""
+PER_THREAD = 0.025
+"""What a further step of a thread costs, in parts of a pass over memory: fewer threads wait."""
+PER_PASS = 16 * PER_THREAD
+"""What a pass costs a thread beside its steps: 4 of them are the best number."""
+
+MANY = 16
+"""Steps after which a further one costs a thread nothing beside its time."""
+SHARING = 1.5
+"""Times what a row costs whose threads should not be as many: they meet in slow memory."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a reduction is spread over threads."""
+
+    rows: int
+    """Rows (or vectors of rows) of a workgroup."""
+    threads: int
+    """Threads of a row: a power of two."""
+    row_width: int
+    """Rows of a vector."""
+    width: int
+    """Reduced elements of a vector."""
+    held: int
+    """Steps of a thread that are unrolled: what one pass over them loads, the next ones have."""
+    together: int
+    """Steps unrolled in the body of a loop over the others."""
+
+
+def plans(domain: Domain, target: Target) -> list[Plan]:
+    """The plans of a domain on a target, the one that is likely the fastest first.
+
+    Raises: UnsupportedError if threads would take too many steps in each.
+    """
+    rows, length = prod(extents(domain.parallel)), prod(extents(domain.reduced))
+    if is_contiguous(domain, domain.reduced):
+        width = WIDTH if length % WIDTH == 0 else 1
+        work = _Work(rows, length // width, _passes(domain), True, target)
+        found = list(_along_rows(work, width, max(1, len(_rows_read(domain)))))
+    else:
+        inner = extents(domain.parallel)[-1] if domain.parallel else 1
+        row_width = WIDTH if inner % WIDTH == 0 and is_contiguous(domain, domain.parallel) else 1
+        work = _Work(rows // row_width, length, _passes(domain), False, target)
+        found = list(_across_rows(work, row_width))
+    longest = target.max_serial_iterations // 8
+    found = [plan for plan in found if work.steps // plan.threads <= longest]
+    if not found:
+        raise UnsupportedError(f"a reduction of {work.steps} steps is too long for one workgroup")
+    return sorted(found, key=work.cost)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is to be spread: so many rows of so many steps, read in so many passes."""
+
+    rows: int
+    steps: int
+    passes: int
+    along_rows: bool
+    """Whether neighbours in memory are in one row."""
+    target: Target
+
+    def threads(self) -> Iterator[int]:
+        """Numbers of threads that may share a row."""
+        threads = 1
+        while threads <= min(self.target.max_threads, self.steps):
+            yield threads
+            threads *= 2
+
+    def cost(self, plan: Plan) -> float:
+        """The time that the plan likely takes, 1 being that of a pass over memory."""
+        target, threads = self.target, plan.threads
+        steps = -(-self.steps // threads)
+        again = self.passes - 1 if target.row_registers else 0
+        reads = 1 + again * (1 - min(plan.held / steps, 1))
+        idle = steps * threads / self.steps
+        waiting = 1 + PER_PASS / steps + PER_THREAD * min(steps, MANY)
+        occupied = max(1, target.split_threads / (self.rows * threads))
+        neighbours = threads if self.along_rows else plan.rows * plan.row_width
+        apart = max(1, min(NARROWEST, target.row_threads) / neighbours)
+        shared = SHARING if threads > target.row_threads else 1
+        return reads * idle * waiting * occupied * apart * shared
+
+
+def _along_rows(work: _Work, width: int, tensors: int) -> Iterator[Plan]:
+    target = work.target
+    together = target.max_threads if target.row_threads > 1 else target.max_threads // 4
+    for threads in work.threads():
+        full = work.steps // threads
+        most = target.row_registers // (width * tensors) if work.passes > 1 else 0
+        for held in {full} if full <= UNROLLED else {0, min(full, most)}:
+            yield Plan(
+                min(max(1, together // threads), work.rows), threads, 1, width, held, TOGETHER
+            )
+
+
+def _across_rows(work: _Work, row_width: int) -> Iterator[Plan]:
+    target = work.target
+    widest = 32 if target.row_threads > 1 else 16
+    for threads in work.threads():
+        rows = 1 << min(work.rows, widest, target.max_threads // threads).bit_length() - 1
+        full = work.steps // threads
+        yield Plan(rows, threads, row_width, 1, full if full <= UNROLLED else 0, ACROSS)
+
+
+def _passes(domain: Domain) -> int:
+    """How often each element of a row is looked at: by reductions in turn, and to write results."""
+    return len(levels(domain)) + any(domain.spans_rows(place) for place in domain.outputs.values())
+
+
+def _rows_read(domain: Domain) -> list[SSAValue]:
+    """The inputs that differ along rows and from row to row, the largest ones."""
+    size = prod(extents(domain.parallel)) * prod(extents(domain.reduced))
+    return [value for value in domain.inputs() if structured.size_of(value) >= size]
+
+
+def is_contiguous(domain: Domain, variables: Sequence[Index]) -> bool:
+    """Whether one of the variables has stride one in the largest tensor read."""
+    own = {atom for variable in variables for atom in variable.terms}
+    for value in sorted(domain.inputs(), key=structured.size_of, reverse=True):
+        for place in domain.places[value]:
+            position = linearize(place, shape_of(value))
+            for atom, stride in position.terms.items():
+                if stride == 1 and {atom} & own:
+                    return True
+                if stride == 1 and isinstance(atom, Var):
+                    return False
+    return True
+
+
+def levels(domain: Domain) -> list[list[Fold]]:
+    """The reductions in passes: each needs only results of earlier passes."""
+    folds = {fold.op: fold for fold in domain.folds}
+    depth: dict[Operation, int] = {}
+
+    def depth_of(value: SSAValue) -> int:
+        owner = value.owner
+        if isinstance(owner, Block) or not isinstance(owner, GenericOp):
+            return 0
+        if owner not in depth:
+            sources = [*owner.inputs, *structured.captured_tensors(owner)]
+            below = max([depth_of(source) for source in sources], default=0)
+            depth[owner] = below + (owner in folds)
+        return depth[owner]
+
+    levels: dict[int, list[Fold]] = {}
+    for fold in reversed(domain.folds):
+        levels.setdefault(depth_of(fold.op.results[0]), []).append(fold)
+    return [levels[key] for key in sorted(levels)]
