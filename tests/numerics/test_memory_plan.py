@@ -18,10 +18,11 @@ from xdsl.ir import Operation, SSAValue
 import stepwell as sw
 from stepwell.backends.program import Copy, Dispatch, Program
 from stepwell.dialects.kernel import FuncOp, LaunchOp
+from stepwell.frontend.compilation import trace_call
 from stepwell.passes import in_place
 from stepwell.passes.bufferize_kernels import BufferizeKernelsPass
 from stepwell.passes.pipeline import lower
-from stepwell.passes.plan_memory import PlanMemoryPass
+from stepwell.passes.plan_memory import PlanMemoryPass, peak
 from stepwell.passes.target import TARGETS
 from stepwell.passes.work import byte_size
 
@@ -190,3 +191,34 @@ def test_a_costly_map_is_not_kept_for_the_backward_pass() -> None:
     program = program_of(traced(sw.grad(function, argnums=1), arrays), "desktop")
     # The product and the gelu of each layer but the last, what goes back, and a gradient of w.
     assert program.memory.by_kind["temporary"] <= (2 * 3 + 3) * 32 * 32 * 4
+
+
+def test_the_peak_says_what_is_live_and_where_it_comes_from() -> None:
+    def function(x: sw.Array, w: sw.Array) -> sw.Array:
+        y = x @ w  # Line 1: held until
+        z = y @ w  # line 2 is computed.
+        return z @ w
+
+    x, w = sw.spec((64, 32)), sw.spec((32, 32))
+    call = trace_call(lambda inputs: function(*inputs), [x, w], ["x", "w"])
+    program = sw.compile(function, x, w, target="software", device="reference").program
+    module = lower(call.traced.module, TARGETS[0], "buffers")
+    (main,) = (op for op in module.ops if isinstance(op, func.FuncOp))
+    found = peak(main)
+    assert found is not None
+    size = 64 * 32 * 4
+    assert [live.bytes for live in found.live] == [size, size]
+    assert found.bytes == 2 * size == program.memory.by_kind["temporary"]
+    first = function.__code__.co_firstlineno
+    places = [f"{__file__}:{first + line}: " for line in (1, 2)]
+    assert [live.place for live in found.live] == places
+    assert found.place == places[1]
+    (kernel,) = program.kernels
+    assert found.kernel == kernel
+    assert [live.kernels for live in found.live] == [(kernel, kernel)] * 2
+
+
+def test_without_temporaries_there_is_no_peak() -> None:
+    module = lower(traced(lambda x: x + 1, [np.zeros(4, np.float32)]), TARGETS[0], "buffers")
+    (main,) = (op for op in module.ops if isinstance(op, func.FuncOp))
+    assert peak(main) is None
