@@ -139,10 +139,11 @@ class _Proof:
         passed: list[list[Range]] = []
         for region, holds in zip(op.regions, (True, False), strict=True):
             if region.blocks:
-                with self.ranges.where(op.cond, holds):
-                    self.block(region.block)
-                    passed.append(self._passed_on(region.block))
-        for number, result in enumerate(op.results):
+                with self.ranges.where(op.cond, holds) as reached:
+                    if reached:
+                        self.block(region.block)
+                        passed.append(self._passed_on(region.block))
+        for number, result in enumerate(op.results if passed else ()):
             found = [values[number] for values in passed]
             self.ranges.given(result, Range(min(x.lo for x in found), max(x.hi for x in found)))
 

@@ -37,7 +37,7 @@ class Range(NamedTuple):
     hi: int
 
     def meet(self, other: Range) -> Range:
-        """What lies in both; this range where nothing does: that place is never reached."""
+        """What lies in both; this range where nothing does."""
         lo, hi = max(self.lo, other.lo), min(self.hi, other.hi)
         return Range(lo, hi) if lo <= hi else self
 
@@ -96,6 +96,7 @@ class Ranges:
         self._facts: list[dict[SSAValue, Range]] = []
         self._known: list[dict[SSAValue, Range]] = [{}]
         self._exact: list[set[SSAValue]] = [set()]
+        self._reached: list[bool] = [True]
         self._depth = 0
         self._selecting = False
 
@@ -131,28 +132,30 @@ class Ranges:
         return found if found is not None and found.within(whole) else whole
 
     @contextmanager
-    def where(self, condition: SSAValue, holds: bool) -> Generator[None]:
-        """Inside, the condition is known to hold or not to."""
+    def where(self, condition: SSAValue, holds: bool) -> Generator[bool]:
+        """Inside, the condition is known to hold or not to. Yields whether that can ever be."""
+        self._reached.append(True)
         self._facts.append({})
         self._known.append({})
         self._exact.append(set())
         self._assume(condition, holds)
         # What was computed before a fact was known may now be narrower.
         self._known[-1] = {}
-        yield
+        yield self._reached[-1]
+        self._reached.pop()
         self._facts.pop()
         self._known.pop()
         self._exact.pop()
 
     @contextmanager
-    def chosen(self, condition: SSAValue, holds: bool) -> Generator[None]:
+    def chosen(self, condition: SSAValue, holds: bool) -> Generator[bool]:
         """`where`, but for selections in selections: the cost would double with each."""
         if self._selecting:
-            yield
+            yield True
             return
         self._selecting = True
-        with self.where(condition, holds):
-            yield
+        with self.where(condition, holds) as reached:
+            yield reached
         self._selecting = False
 
     def _assume(self, condition: SSAValue, holds: bool) -> None:
@@ -190,12 +193,17 @@ class Ranges:
 
     def _compared(self, value: SSAValue, found: Range) -> None:
         """The value lies in `found` here, in the reading that the comparison has of its bits."""
-        if found.lo <= found.hi:
+        if found.lo > found.hi:
+            self._reached[-1] = False
+        else:
             self._narrow(value, _own(found, value.type))
 
     def _narrow(self, value: SSAValue, found: Range) -> None:
         """The value lies in `found` here, and its operands where that puts them."""
         before = self.of(value)
+        if max(before.lo, found.lo) > min(before.hi, found.hi):
+            self._reached[-1] = False
+            return
         found = before.meet(found)
         if found == before:
             return
@@ -384,11 +392,12 @@ def _of_bool(true: int) -> Rule:
 
 def _select(ranges: Ranges, op: Operation) -> Range | None:
     condition, x, y = op.operands
-    with ranges.chosen(condition, True):
-        taken = ranges.of(x)
-    with ranges.chosen(condition, False):
-        other = ranges.of(y)
-    return taken.join(other)
+    found: list[Range] = []
+    for value, holds in ((x, True), (y, False)):
+        with ranges.chosen(condition, holds) as reached:
+            if reached:
+                found.append(ranges.of(value))
+    return found[0].join(found[-1]) if found else None
 
 
 def _same(ranges: Ranges, op: Operation) -> Range | None:

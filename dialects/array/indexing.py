@@ -546,11 +546,11 @@ class DynamicUpdateSliceOp(IndexedOp):
         unsigned = is_unsigned(element_of(self.position))
         start = _position(emit, extract(emit, position, ()), self._last(), unsigned=unsigned)
         here = index[axis]
-        last = emit(arith.AddiOp(start, emit.constant(length - 1, here.type)))
+        last = emit.constant(length - 1, here.type)
+        beyond = emit(arith.SubiOp(emit(arith.MaxUIOp(here, start)), start))
         at = list(index)
-        within = emit(arith.MinUIOp(emit(arith.MaxUIOp(here, start)), last))
-        at[axis] = emit(arith.SubiOp(within, start))
-        inside = emit(arith.CmpiOp(within, here, "eq"))
+        at[axis] = emit(arith.MinUIOp(beyond, last))
+        inside = emit(arith.CmpiOp(emit(arith.AddiOp(start, at[axis])), here, "eq"))
         return emit(arith.SelectOp(inside, extract(emit, update, at), old))
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:

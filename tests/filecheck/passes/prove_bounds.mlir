@@ -139,3 +139,33 @@ kernel.func @lane_of_any_size(%x: memref<32xf32>) attributes {workgroup_size = a
   %v = memref.load %x[%l] : memref<32xf32>
   kernel.return
 }
+
+// What is never reached may be out of bounds: no thread of 8 has a number of 8 or more.
+// CHECK: kernel.func @never({{.*}}, kernel.in_bounds}
+kernel.func @never(%x: memref<8xf32>) attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 1, 1, 1>} {
+  %t = "gpu.thread_id"() <{dimension = #gpu<dim x>}> : () -> index
+  %c8 = arith.constant 8 : index
+  %beyond = arith.cmpi uge, %t, %c8 : index
+  %i = scf.if %beyond -> (index) {
+    %j = arith.addi %t, %c8 : index
+    %v = memref.load %x[%j] : memref<8xf32>
+    scf.yield %j : index
+  } else {
+    scf.yield %t : index
+  }
+  %w = memref.load %x[%i] : memref<8xf32>
+  kernel.return
+}
+
+// CHECK: kernel.func @seldom({{.*}}kernel.not_proved = ["{{.*}}memref.load takes 1 elements at 15 to 15 of 8
+kernel.func @seldom(%x: memref<8xf32>) attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 1, 1, 1>} {
+  %t = "gpu.thread_id"() <{dimension = #gpu<dim x>}> : () -> index
+  %c7 = arith.constant 7 : index
+  %c8 = arith.constant 8 : index
+  %last = arith.cmpi uge, %t, %c7 : index
+  scf.if %last {
+    %j = arith.addi %t, %c8 : index
+    %v = memref.load %x[%j] : memref<8xf32>
+  }
+  kernel.return
+}
