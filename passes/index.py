@@ -237,6 +237,8 @@ class Index:
 
 
 ZERO = Index({}, 0)
+_LARGEST = (1 << 32) - 1
+"""The largest value of an `index` on a device."""
 
 
 def constant(value: int) -> Index:
@@ -260,6 +262,14 @@ def _quotient(base: Index, divisor: int) -> Index:
             return atom.base // (atom.divisor * divisor)
         if coefficient == 1 and isinstance(atom, Mod) and atom.divisor % divisor == 0:
             return (atom.base // divisor) % (atom.divisor // divisor)
+    quotients = [a for a, c in base.terms.items() if c == 1 and isinstance(a, Div)]
+    if len(quotients) == 1:
+        # (a + b floordiv c) floordiv d == (a * c + b) floordiv (c * d)
+        (inner,) = quotients
+        rest = Index({a: c for a, c in base.terms.items() if a is not inner}, base.const)
+        joined = rest * inner.divisor + inner.base
+        if joined.hi <= _LARGEST:
+            return joined // (inner.divisor * divisor)
     return _atom(Div(base, divisor))
 
 

@@ -101,6 +101,13 @@ def combiner(op: GenericOp) -> Operation:
     return result.owner
 
 
+def combined(op: GenericOp) -> SSAValue:
+    """What the body of a reduction combines its accumulator with."""
+    accumulator = op.body.block.args[-1]
+    (value,) = [operand for operand in combiner(op).operands if operand is not accumulator]
+    return value
+
+
 def identity(op: GenericOp) -> FloatAttr | IntegerAttr:
     """The initial value of a reduction's accumulator."""
     fill = op.outputs[0].owner

@@ -15,12 +15,19 @@ from typing import Any
 
 from stepwell.dialects.errors import StepwellError, unknown, where
 from stepwell.dialects.kernel import FuncOp
-from stepwell.passes.schedules import attention, map, reduction_plans, workgroup_tiles
+from stepwell.passes.schedules import (
+    attention,
+    map,
+    reduction_plans,
+    short_reduction,
+    workgroup_tiles,
+)
 from stepwell.passes.schedules.attention import schedule_attention
 from stepwell.passes.schedules.contraction import Contraction
 from stepwell.passes.schedules.frame import Frame
 from stepwell.passes.schedules.reduction import schedule_reduction
 from stepwell.passes.schedules.register_tiles import RegisterTiles
+from stepwell.passes.schedules.short_reduction import schedule_short_reduction
 from stepwell.passes.schedules.subgroup_tiles import SubgroupTiles
 from stepwell.passes.schedules.workgroup_tiles import WorkgroupTiles
 from stepwell.passes.structured import Kind
@@ -46,10 +53,7 @@ def choices(frame: Frame) -> list[Choice]:
         case Kind.CONTRACTION:
             return _contractions(Contraction(frame))
         case Kind.REDUCTION:
-            return [
-                Choice("reduction", plan, partial(schedule_reduction, frame, plan))
-                for plan in reduction_plans.plans(frame.domain, frame.target)
-            ]
+            return _reductions(frame)
         case Kind.ATTENTION:
             return [
                 Choice("attention", plan, partial(schedule_attention, frame, plan))
@@ -60,6 +64,19 @@ def choices(frame: Frame) -> list[Choice]:
                 Choice("map", plan, partial(map.schedule_map, frame, plan))
                 for plan in map.plans(frame)
             ]
+
+
+def _reductions(frame: Frame) -> list[Choice]:
+    domain, target = frame.domain, frame.target
+    choices = [
+        Choice("short_reduction", plan, partial(schedule_short_reduction, frame, plan))
+        for plan in short_reduction.plans(domain, target)
+    ]
+    choices += [
+        Choice("reduction", plan, partial(schedule_reduction, frame, plan))
+        for plan in reduction_plans.plans(domain, target)
+    ]
+    return choices
 
 
 def _contractions(contraction: Contraction) -> list[Choice]:

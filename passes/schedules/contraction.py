@@ -20,7 +20,7 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from stepwell.passes import structured
 from stepwell.passes.domain import Place
-from stepwell.passes.index import Index, Var, apply_map, delinearize, linearize
+from stepwell.passes.index import Index, Var, apply_map, delinearize, linearize, var
 from stepwell.passes.schedules.frame import Frame, Mapped, assign, extents, lanes, placed
 from stepwell.passes.schedules.point import quick
 from stepwell.passes.structured import shape_of
@@ -102,16 +102,38 @@ class Contraction:
 
     def runs_along(self, side: int, group: Group) -> bool:
         """Whether the operand is contiguous in memory along the group's last loop."""
-        if not group.variables or not group.variables[-1].terms:
+        return self.run_along(side, group) > 1
+
+    def run_along(self, side: int, group: Group) -> int:
+        """How many positions of the group in sequence are neighbours in memory, at least."""
+        last = next((v for v in reversed(group.variables) if v.terms), None)
+        position = self._position(side, {})
+        if last is None or position is None:
+            return 1
+        (variable,) = last.terms
+        return variable.hi + 1 if position.terms.get(variable) == 1 else 1
+
+    def reads_vectors(self, side: int, group: Group) -> bool:
+        """Whether the operand's elements at WIDTH positions of the group are vectors in memory."""
+        if group.extent % WIDTH:
             return False
-        (last,) = group.variables[-1].terms
+        lane = Var(WIDTH)
+        along = var(group.extent // WIDTH) * WIDTH + Index({lane: 1}, 0)
+        position = self._position(side, group.at(along))
+        if position is None or position.terms.get(lane) != 1:
+            return False
+        rest = position - Index({lane: 1}, 0)
+        return rest.divisible_by(WIDTH) and lane not in rest.variables()
+
+    def _position(self, side: int, mapped: Mapped) -> Index | None:
+        """Where the operand is read in the largest buffer that it is computed from, if any."""
         op, number = self.fold.op, self.sides[side]
-        place = apply_map(structured.input_maps(op)[number], self.fold.loops)
+        place = apply_map(structured.input_maps(op)[number], placed(self.fold.loops, mapped))
         sources = list(self._sources(op.inputs[number], place))
         if not sources:
-            return False
+            return None
         tensor, at = max(sources, key=lambda source: structured.size_of(source[0]))
-        return linearize(at, shape_of(tensor)).terms.get(last) == 1
+        return linearize(at, shape_of(tensor))
 
     def _is_written_along(self, group: Group) -> bool:
         """Whether the kernel's largest output is contiguous along the group's last loop."""

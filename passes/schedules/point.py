@@ -61,6 +61,8 @@ class PointEmitter:
         self.positions: dict[tuple[Place, tuple[int, ...]], Index] = {}
         self.by_lane: dict[tuple[Lanes, Index], list[Index] | None] = {}
         """The position in each lane, of positions met before."""
+        self.expressions: dict[SSAValue, Index] = {}
+        """What values of type `index` in bodies stand for, where they are loops."""
 
     @contextmanager
     def inside(self, block: Block) -> Generator[None]:
@@ -148,7 +150,10 @@ class PointEmitter:
             case arith.ConstantOp():
                 return self._constant(op)
             case IndexOp():
-                return self.index(loops[op.dim.value.data])
+                loop = loops[op.dim.value.data]
+                value = self.index(loop)
+                self.expressions[value] = loop
+                return value
             case tensor.ExtractOp():
                 return self._extract(op.tensor, [values[index] for index in op.indices])
             case _:
@@ -201,17 +206,29 @@ class PointEmitter:
 
     def _extract(self, source: SSAValue, indices: Sequence[SSAValue]) -> SSAValue:
         """`source` at computed positions."""
-        if any(isinstance(index.type, VectorType) for index in indices):
+        computed = [index for index in indices if index not in self.expressions]
+        if any(isinstance(index.type, VectorType) for index in computed):
             assert self.lanes is not None
-            lanes = range(self.lanes.width)
             return self._by_lane(
-                [self._extract(source, [self.lane(i, lane) for i in indices]) for lane in lanes]
+                [
+                    self.value(source, self._place(source, indices, constant(lane)))
+                    for lane in range(self.lanes.width)
+                ]
             )
-        place = tuple(
-            Index({Var(size, index): 1}, 0)
-            for size, index in zip(shape_of(source), indices, strict=True)
-        )
-        return self.value(source, place)
+        return self.value(source, self._place(source, indices, None))
+
+    def _place(self, source: SSAValue, indices: Sequence[SSAValue], lane: Index | None) -> Place:
+        """Where `source` is read, in one lane if the positions differ by lane."""
+        place: list[Index] = []
+        for size, index in zip(shape_of(source), indices, strict=True):
+            if (expression := self.expressions.get(index)) is None:
+                value = index if lane is None else self.lane(index, lane.const)
+                expression = Index({Var(size, value): 1}, 0)
+            elif lane is not None:
+                assert self.lanes is not None
+                expression = expression.substitute({self.lanes.var: lane})
+            place.append(expression)
+        return tuple(place)
 
     def _over_lanes(self, position: Index) -> list[Index] | None:
         """The position in each lane, if it differs by lane."""

@@ -145,7 +145,11 @@ class WorkgroupTiles:
 
     def _side(self, side: int, group: Group, origin: Index, size: int, padding: int) -> _Side:
         it = self.it
-        along_depth = it.runs_along(side, it.depth) and it.depth.extent % WIDTH == 0
+        along_depth = it.reads_vectors(side, it.depth) or (
+            not it.reads_vectors(side, group)
+            and it.depth.extent % WIDTH == 0
+            and it.run_along(side, it.depth) > it.run_along(side, group)
+        )
         along_group = not along_depth and group.extent % WIDTH == 0 and size % WIDTH == 0
         vector, lane = lanes(WIDTH if along_depth or along_group else 1)
         stride = size + padding

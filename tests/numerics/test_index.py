@@ -88,6 +88,14 @@ def test_split_heads_has_no_division():
     assert merged == (b, t, h, d)
 
 
+@pytest.mark.parametrize("factor", [4, 8])
+def test_vectors_of_a_flattened_index_are_consecutive(factor: int):
+    shape = (64, 3, 3)
+    lane, vector = var(factor), var(64 * 9 // factor)
+    position = vector * factor + lane
+    assert linearize(delinearize(position, shape), shape) == position
+
+
 def test_bijections():
     i, j = var(6), var(4)
     assert is_bijection((i, j), (6, 4), (i, j))
