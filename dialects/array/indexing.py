@@ -44,11 +44,11 @@ from stepwell.dialects.array.logic import (
     WhereOp,
 )
 from stepwell.dialects.array.reduction import SumOp
-from stepwell.dialects.array.scattering import is_sorting_cheaper, scatter_sorted
 from stepwell.dialects.array.shape import (
     BroadcastOp,
     IotaOp,
     ReshapeOp,
+    SliceOp,
     TransposeOp,
     extract,
     number,
@@ -57,6 +57,8 @@ from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import DTypeError, ShapeError
 
 _INDEX = IndexType()
+_UPDATES = 1 << 14
+"""Updates that one kernel adds: the bits that say which of them belong to a row fit its memory."""
 
 
 def _axis(properties: Mapping[str, Attribute]) -> int:
@@ -259,6 +261,15 @@ class TakeAlongAxisOp(IndexedOp):
         return emit(SumOp(chosen, [axis + 1])), None
 
 
+def _sum_by_position(emit: Emitter, positions: SSAValue, updates: SSAValue, size: int) -> SSAValue:
+    """result[i, r] = sum over all j of (updates[j, r] if positions[j] = i, else 0)."""
+    hits = _hits(emit, positions, size, 0)
+    wide = [size, *shape_of(updates)]
+    spread = emit(BroadcastOp(updates, wide, list(range(1, len(wide)))))
+    chosen = emit(WhereOp(emit(BroadcastOp(hits, wide, [0, 1])), spread, zeros_like(emit, spread)))
+    return emit(SumOp(chosen, [1]))
+
+
 @irdl_op_definition
 class ScatterAddOp(CompositeOp):
     """result[i, r] = operand[i, r] + sum over j with indices[j] = i of updates[j, r].
@@ -303,30 +314,18 @@ class ScatterAddOp(CompositeOp):
         return (result,)
 
     def decompose(self, emit: Emitter, *operands: SSAValue) -> Sequence[SSAValue]:
-        operand, indices, updates = operands
-        size, *rest = shape_of(operand)
-        count, width = prod(shape_of(indices)), prod(rest)
-        if not is_sorting_cheaper(size, count, width):
-            return (emit(AddOp(operand, self._compared(emit, *operands))),)
-        indices = emit(ReshapeOp(indices, [count]))
-        updates = emit(ReshapeOp(updates, [count, width]))
-        target = emit(ReshapeOp(operand, [size, width]))
-        return (emit(ReshapeOp(scatter_sorted(emit, target, indices, updates), [size, *rest])),)
-
-    def _compared(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
-        """For each element of the result, the sum over all updates of those that belong to it."""
-        operand, indices, updates = operands
-        size, *rest = shape_of(operand)
+        total, indices, updates = operands
+        size, *rest = shape_of(total)
         count = prod(shape_of(indices))
-        hits = _hits(emit, emit(ReshapeOp(indices, [count])), size, 0)
-        wide = [size, count, *rest]
-        spread = emit(
-            BroadcastOp(emit(ReshapeOp(updates, [count, *rest])), wide, list(range(1, len(wide))))
-        )
-        chosen = emit(
-            WhereOp(emit(BroadcastOp(hits, wide, [0, 1])), spread, zeros_like(emit, spread))
-        )
-        return emit(SumOp(chosen, [1]))
+        indices = emit(ReshapeOp(indices, [count]))
+        updates = emit(ReshapeOp(updates, [count, *rest]))
+        for start in range(0, count, _UPDATES):
+            end = min(start + _UPDATES, count)
+            zeros = [0] * len(rest)
+            some = emit(SliceOp(updates, [start, *zeros], [end, *rest]))
+            positions = emit(SliceOp(indices, [start], [end]))
+            total = emit(AddOp(total, _sum_by_position(emit, positions, some, size)))
+        return (total,)
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         (ct,) = cotangents

@@ -15,8 +15,10 @@ from typing import Any
 
 from stepwell.dialects.errors import StepwellError, unknown, where
 from stepwell.dialects.kernel import FuncOp
+from stepwell.passes.keyed import keyed
 from stepwell.passes.schedules import (
     attention,
+    keyed_reduction,
     map,
     reduction_plans,
     short_reduction,
@@ -25,6 +27,7 @@ from stepwell.passes.schedules import (
 from stepwell.passes.schedules.attention import schedule_attention
 from stepwell.passes.schedules.contraction import Contraction
 from stepwell.passes.schedules.frame import Frame
+from stepwell.passes.schedules.keyed_reduction import schedule_keyed_reduction
 from stepwell.passes.schedules.reduction import schedule_reduction
 from stepwell.passes.schedules.register_tiles import RegisterTiles
 from stepwell.passes.schedules.short_reduction import schedule_short_reduction
@@ -72,6 +75,11 @@ def _reductions(frame: Frame) -> list[Choice]:
         Choice("short_reduction", plan, partial(schedule_short_reduction, frame, plan))
         for plan in short_reduction.plans(domain, target)
     ]
+    if (found := keyed(domain)) is not None:
+        choices += [
+            Choice("keyed_reduction", plan, partial(schedule_keyed_reduction, frame, found, plan))
+            for plan in keyed_reduction.plans(found, target)
+        ]
     choices += [
         Choice("reduction", plan, partial(schedule_reduction, frame, plan))
         for plan in reduction_plans.plans(domain, target)
