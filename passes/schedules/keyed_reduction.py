@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from math import prod
 
 from xdsl.dialects import arith, math, memref
@@ -183,8 +182,10 @@ class _KeyedReduction:
                     new = self._select(match, bits, zero)
                     words[row] = points.emit(quick(arith.OrIOp, [old, new], old.type))
             for row, parts in enumerate(words):
-                each = [points.lane(parts, number) for number in range(layout.width)]
-                whole = reduce(lambda x, y: points.emit(quick(arith.OrIOp, [x, y], i32)), each)
+                whole = points.lane(parts, 0)
+                for number in range(1, layout.width):
+                    part = points.lane(parts, number)
+                    whole = points.emit(quick(arith.OrIOp, [whole, part], i32))
                 self._write(whole, self.bits, word + row * layout.stride)
 
     def _constants(self, values: Sequence[int]) -> SSAValue:
