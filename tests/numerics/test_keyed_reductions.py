@@ -40,13 +40,14 @@ def _out_of_range(rng: np.random.Generator, size: int, count: int) -> Array:
     return rng.integers(-size, 2 * size, count)
 
 
+# As many results as a GPU has threads: reductions to fewer are split.
 CASES: dict[str, tuple[int, int, int, str, Callable[..., Array]]] = {
-    "even": (64, 1024, 64, "f32", _evenly),
-    "odd": (37, 1003, 33, "f32", _evenly),
-    "few": (300, 35, 20, "f32", _evenly),
-    "same": (9, 515, 24, "f32", _all_same),
-    "outside": (50, 260, 36, "f32", _out_of_range),
-    "half": (50, 260, 36, "f16", _evenly),
+    "even": (512, 1024, 64, "f32", _evenly),
+    "odd": (1003, 203, 33, "f32", _evenly),
+    "few": (1700, 35, 20, "f32", _evenly),
+    "same": (1400, 515, 24, "f32", _all_same),
+    "outside": (950, 260, 36, "f32", _out_of_range),
+    "half": (950, 260, 36, "f16", _evenly),
 }
 
 
