@@ -32,6 +32,13 @@ def test_compile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "compile.mlp.cold" in capsys.readouterr().out
 
 
+def test_compile_by_layers(tmp_path: Path) -> None:
+    found = figures(tmp_path, "compile.layers", "--device", "cpu")
+    one, two = (found[f"compile.layers.{count}"]["more"] for count in (1, 2))
+    assert two["dispatches"] > one["dispatches"]
+    assert "a line of" in found["compile.layers.fit"]["what"]
+
+
 def test_launch(tmp_path: Path) -> None:
     found = figures(tmp_path, "launch", "--device", "cpu")
     assert found["launch.call"]["value"] > 0

@@ -28,20 +28,26 @@ from stepwell.frontend.compilation import target_of
 from stepwell.frontend.training import TrainStep
 from stepwell.passes.pipeline import lower
 from stepwell.passes.target import target_named
-from stepwell.tools.benchmarks.figures import Benchmark, Figure, Settings
+from stepwell.tools.benchmarks.figures import Bar, Benchmark, Figure, Settings
 from stepwell.tools.benchmarks.models import Batch, GPTSize, gpt_step, mlp_step
-from stepwell.tools.benchmarks.rows import GPT_LARGE, MLP, TINY_GPT, TINY_MLP
+from stepwell.tools.benchmarks.rows import GPT2, GPT_LARGE, GPT_SMALL, MLP, TINY_GPT, TINY_MLP
 
+_WARM = 0.5
+"""Seconds that a program from the cache may take."""
 _FIRST = "import stepwell as sw; sw.compile(lambda x: x + 1, sw.spec((4,)), target={!r}).program"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A training step to compile. `make` gives one that has compiled nothing yet."""
+    """A training step to compile. `make` gives one that has compiled nothing yet.
+
+    `cold`: the seconds that it may take.
+    """
 
     name: str
     what: str
     make: Callable[[], tuple[TrainStep, Batch]]
+    cold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,22 +60,26 @@ class Cost:
 
 
 def benchmarks(settings: Settings) -> list[Benchmark]:
-    """The compile times of two training steps."""
+    """The compile times of training steps, and how they grow with the number of layers."""
     mlp = TINY_MLP if settings.quick else MLP
-    gpt = TINY_GPT if settings.quick else GPT_LARGE
-    counts = (1, 2) if settings.quick else (1, 2, 4, 8, 12)
+    layered = TINY_GPT if settings.quick else GPT_LARGE
+    counts = (1, 2) if settings.quick else (1, 2, 4, 8, 12, 24)
 
-    def gpt_of(size: GPTSize) -> Model:
-        return Model("gpt", f"GPT training step, {size}", lambda: gpt_step(size, "reference"))
+    def gpt(name: str, size: GPTSize, cold: float | None = None) -> Model:
+        return Model(name, f"GPT training step, {size}", lambda: gpt_step(size, "reference"), cold)
 
-    mlp_model = Model("mlp", f"MLP training step, {mlp}", lambda: mlp_step(mlp, "reference"))
-    by_layers = {count: gpt_of(replace(gpt, layers=count)) for count in counts}
+    models = [
+        Model("mlp", f"MLP training step, {mlp}", lambda: mlp_step(mlp, "reference")),
+        *(
+            [gpt("gpt", TINY_GPT)]
+            if settings.quick
+            else [gpt("gpt", GPT_SMALL, 2), gpt("gpt-large", GPT_LARGE, 8), gpt("gpt-2", GPT2, 8)]
+        ),
+    ]
+    by_layers = {count: gpt("layers", replace(layered, layers=count)) for count in counts}
     return [
         Benchmark("compile.start", "a fresh interpreter's first compile", _start),
-        *(
-            Benchmark(f"compile.{model.name}", model.what, _steps(model))
-            for model in (mlp_model, gpt_of(gpt))
-        ),
+        *(Benchmark(f"compile.{model.name}", model.what, _steps(model)) for model in models),
         Benchmark("compile.layers", f"GPT training step of {counts} layers", _layers(by_layers)),
     ]
 
@@ -96,7 +106,7 @@ def _steps(model: Model) -> Callable[[Settings], Iterator[Figure]]:
             cold, cached = _compile(model, target), _compile(model, target)
         program = cold.program
         copies = sum(isinstance(command, Copy) for command in program.commands)
-        yield Figure(
+        yield _within(model.cold, Figure(
             f"{name}.cold", model.what, cold.processor, "s",
             more={
                 "wall_s": cold.wall,
@@ -105,14 +115,21 @@ def _steps(model: Model) -> Callable[[Settings], Iterator[Figure]]:
                 "copies": copies,
                 "planned_mb": program.memory.peak / 1e6,
             },
-        )  # fmt: skip
-        yield Figure(
+        ))  # fmt: skip
+        yield _within(model.cold and _WARM, Figure(
             f"{name}.cached", "the same from the cache", cached.processor, "s",
             more={"wall_s": cached.wall},
-        )  # fmt: skip
+        ))  # fmt: skip
         yield from _passes(name, model, target)
 
     return run
+
+
+def _within(seconds: float | None, figure: Figure) -> Figure:
+    """The figure with a bar: so many seconds."""
+    if seconds is None:
+        return figure
+    return replace(figure, peers={"bar": seconds}, bars=(Bar("bar", 1.0, 1.0),))
 
 
 def _layers(models: dict[int, Model]) -> Callable[[Settings], Iterator[Figure]]:
@@ -135,8 +152,10 @@ def _layers(models: dict[int, Model]) -> Callable[[Settings], Iterator[Figure]]:
             for count, found in zip(models, seconds, strict=True)
         )
         yield Figure(
-            "compile.layers.fit", "seconds a layer of the linear fit", slope, "s",
-            more={"offset_s": offset, "worst_residual_s": worst},
+            "compile.layers.fit",
+            f"one more layer: a line of {offset:.2f} s and {slope:.3f} s a layer is off by "
+            f"{worst:.2f} s at most",
+            slope, "s", more={"offset_s": offset, "worst_residual_s": worst},
         )  # fmt: skip
 
     return run

@@ -25,6 +25,9 @@ _GROUPS = {
 }
 """Title -> how the names of its rows begin after `speed.`."""
 
+_NUMBERS = {"Stepwell", "ratio", "torch", "tinygrad", "copy", "rate", "kernels", "dispatches"}
+"""Columns that stand at the right."""
+
 _VERSIONS = ("stepwell", "xdsl", "wgpu", "python", "peer torch", "peer tinygrad")
 
 _HEAD = """\
@@ -145,9 +148,13 @@ def _tables(rows: Sequence[Row]) -> Iterator[str]:
             row for row in rows if row["name"].startswith(start) and ".pass." not in row["name"]
         ]
         if group:
-            lines = [[f"`{row['name']}`", row["what"], _time(row["value"], row["unit"])]
-                     for row in group]  # fmt: skip
-            yield f"### {title}\n\n{_table(['row', 'what', 'Stepwell'], lines)}"
+            lines = [
+                [f"`{row['name']}`", row["what"], _time(row["value"], row["unit"]),
+                 *(_count(row, name) for name in ("kernels", "dispatches")), _bars(row)]
+                for row in group
+            ]  # fmt: skip
+            header = ["row", "what", "Stepwell", "kernels", "dispatches", "bars"]
+            yield f"### {title}\n\n{_table(header, lines)}"
 
 
 def _speed_table(rows: Sequence[Row]) -> str:
@@ -168,8 +175,7 @@ def _speed_table(rows: Sequence[Row]) -> str:
 
 
 def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = ["---:" if name in ("Stepwell", "ratio", "torch", "tinygrad", "copy", "rate") else "---"
-            for name in header]  # fmt: skip
+    rule = ["---:" if name in _NUMBERS else "---" for name in header]
     return "".join(
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n"
         for line in (header, rule, *lines)
@@ -191,12 +197,21 @@ def _rate(row: Row) -> str:
     return f"{more['gb_per_s']:,.0f} GB/s" if more.get("gb_per_s") else ""
 
 
+def _count(row: Row, name: str) -> str:
+    return f"{row['more'][name]:,.0f}" if name in row["more"] else ""
+
+
 def _bars(row: Row) -> str:
     verdicts = row.get("verdicts", {})
     texts = [
-        f"{bar['least']:g} {'of ' if bar['peer'] == 'copy' else 'x '}{bar['peer']}: "
-        + ("**short**" if verdict == "short" else verdict)
+        f"{_bar(bar, row)}: " + ("**short**" if verdict == "short" else verdict)
         for bar in row.get("bars", ())
         if (verdict := verdicts.get(bar["peer"]) or "not measured")
     ]
     return "; ".join(texts)
+
+
+def _bar(bar: Mapping[str, Any], row: Row) -> str:
+    if bar["peer"] == "bar" and "bar" in row["peers"]:
+        return f"within {_time(row['peers']['bar'], row['unit'])}"
+    return f"{bar['least']:g} {'of ' if bar['peer'] == 'copy' else 'x '}{bar['peer']}"
