@@ -33,7 +33,7 @@ from stepwell.tools.benchmarks.models import Batch, GPTSize, gpt_step, mlp_step
 from stepwell.tools.benchmarks.rows import GPT2, GPT_LARGE, GPT_SMALL, MLP, TINY_GPT, TINY_MLP
 
 _REPEATS = 3
-"""Compiles of each number of layers, of which the least is taken: a line shows what is not linear."""
+"""Compiles of each number of layers, of which the least counts."""
 _WARM = 0.5
 """Seconds that a program from the cache may take."""
 _FIRST = "import stepwell as sw; sw.compile(lambda x: x + 1, sw.spec((4,)), target={!r}).program"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,19 +50,23 @@ def copy_program(elements: int) -> Program:
 
 
 def device_seconds(
-    program: Program, device: Any, arguments: Sequence[Any] | None = None, *, quick: bool = False
+    program: Program,
+    device: Any,
+    calls: Iterator[Sequence[Any]] | None = None,
+    *,
+    quick: bool = False,
 ) -> tuple[float, float, tuple[Any, ...]] | None:
     """The median and the least device time of a run of the program's kernels, and its results.
 
     Runs follow each other in one submission, at least 20 of them after as many to warm up; the
-    time of a run is the sum of its dispatches. Without `arguments`: on random ones. None without
-    timestamps, or where nothing is dispatched.
+    time of a run is the sum of its dispatches. `calls` are the arguments of call after call, random
+    ones if None. None without timestamps, or where nothing is dispatched.
     """
     from stepwell.backends.wgpu.executor import Executor
 
     if not device.description.has_timestamps or not program.dispatches:
         return None
-    calls = fresh_inputs(program, device) if arguments is None else itertools.repeat(arguments)
+    calls = calls or fresh_inputs(program, device)
     once = Executor(program, device)
     once(*next(calls))
     _, first = once.profile(*next(calls))

@@ -7,6 +7,7 @@ works on software devices, by the clock on the wall, ours and the peers' taking 
 from __future__ import annotations
 
 import gc
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -103,7 +104,9 @@ def _by_device(
     device: Any = open_device(settings.device)
     arguments = [argument.place(device) for argument in ours.arguments]
     assert ours.program is not None
-    measured = device_seconds(ours.program, device, arguments, quick=settings.quick)
+    measured = device_seconds(
+        ours.program, device, itertools.repeat(arguments), quick=settings.quick
+    )
     if measured is None:
         return _by_turns(task, settings, ours, works, torch, more)
     seconds, least, results = measured

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,9 +86,12 @@ class _Search:
     def __init__(self, kernel: FuncOp, target: Target, device: Any, quick: bool):
         self.kernel, self.target, self.device, self.quick = kernel, target, device, quick
         self.expected: list[Values] = []
+        self.calls: Iterator[list[Any]] = iter(())
+        """Arguments of call after call, the same for every plan."""
 
     def default(self, plan: str) -> Trial:
         program = self._program(plan)
+        self.calls = fresh_inputs(program, self.device)
         self.expected = self._results(program)
         return Trial(plan, self._time(program))
 
@@ -107,11 +110,11 @@ class _Search:
         return compile_module(isolated(self.kernel, plan), self.target.name)
 
     def _results(self, program: Program) -> list[Values]:
-        outputs = Executor(program, self.device)(*next(fresh_inputs(program, self.device)))
+        outputs = Executor(program, self.device)(*next(self.calls))
         return [output.numpy() for output in outputs]
 
     def _time(self, program: Program) -> float:
-        measured = device_seconds(program, self.device, quick=self.quick)
+        measured = device_seconds(program, self.device, self.calls, quick=self.quick)
         return 1e6 * measured[0] if measured else 0.0
 
 
