@@ -55,7 +55,6 @@ from stepwell.dialects.array.elementwise import (
     NegativeOp,
     RsqrtOp,
     SubtractOp,
-    TanhOp,
 )
 from stepwell.dialects.array.indexing import OneHotOp, TakeAlongAxisOp, TakeOp, clamped
 from stepwell.dialects.array.logic import CastOp, GreaterEqualOp, GreaterOp, WhereOp
@@ -251,9 +250,9 @@ class GeluOp(CompositeOp, UnaryOp):
         if self.approximate.data == "tanh":
             cube = emit(MultiplyOp(emit(MultiplyOp(x, x)), x))
             inner = emit(AddOp(x, times(cube, _TANH_CUBIC)))
-            bound = emit(TanhOp(times(inner, _TANH_SCALE)))
-        else:
-            bound = emit(ErfOp(times(x, 1 / math.sqrt(2))))
+            # (1 + tanh(t)) / 2 = sigmoid(2 t), which takes one exponential and nothing near 0.
+            return (emit(MultiplyOp(x, emit(SigmoidOp(times(inner, 2 * _TANH_SCALE))))),)
+        bound = emit(ErfOp(times(x, 1 / math.sqrt(2))))
         weight = emit(AddOp(full_like(emit, 1, x), bound))
         return (emit(MultiplyOp(times(x, 0.5), weight)),)
 
