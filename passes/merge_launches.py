@@ -45,8 +45,6 @@ from stepwell.dialects.kernel import PLAN, SCALAR, FuncOp, LaunchOp, ReturnOp
 from stepwell.passes.target import Target, target_named
 from stepwell.passes.work import added, byte_size
 
-MOST = 256
-"""Workgroups of a kernel that counts as small."""
 NEAREST = 16
 """Earlier small launches that are tried: memory of far ones would stay in use for long."""
 
@@ -115,7 +113,7 @@ class _Merging:
 
     def _is_small(self, launch: LaunchOp) -> bool:
         grid = _triple(self._kernel(launch).grid)
-        return grid[0] <= MOST and grid[1:] == (1, 1)
+        return grid[0] <= self.target.small_grid and grid[1:] == (1, 1)
 
     def _may_merge(
         self,

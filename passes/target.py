@@ -28,8 +28,8 @@ class Target:
     """Threads of a workgroup of an elementwise kernel."""
     split_threads: int
     """Threads that a reduction should occupy; one of fewer results is split."""
-    matmul_tile: tuple[int, int, int]
-    """Rows, columns (in vectors of four) a thread, and the depth of one step."""
+    small_grid: int
+    """Workgroups of a kernel that leaves room for another beside it, at most."""
     split_elements: int = 1 << 16
     """Reductions of fewer elements are not worth a second kernel."""
     subgroup_size: int | None = None
@@ -52,10 +52,10 @@ TARGETS = (
         summary="a CPU behind Vulkan or WebGPU: registers are cheap, workgroup memory is slow",
         tiles_in_workgroup_memory=False,
         row_threads=1,
-        row_registers=0,
+        row_registers=128,
         map_threads=64,
         split_threads=64,
-        matmul_tile=(8, 2, 4),
+        small_grid=8,
     ),
     Target(
         name="desktop",
@@ -65,7 +65,7 @@ TARGETS = (
         row_registers=160,
         map_threads=256,
         split_threads=32768,
-        matmul_tile=(4, 1, 16),
+        small_grid=256,
     ),
 )
 """Every target by name; the first is the default of the tools."""
@@ -95,7 +95,9 @@ def _with_features(target: Target, name: str) -> Target:
             if number not in SUBGROUP_SIZES:
                 sizes = ", ".join(map(str, SUBGROUP_SIZES))
                 raise StepwellError(f"target '{name}': a subgroup has {sizes} lanes, not {number}")
-            target = replace(target, subgroup_size=number)
+            # Lanes of a subgroup combine what they have without memory.
+            threads = max(number, target.row_threads)
+            target = replace(target, subgroup_size=number, row_threads=threads)
         else:
             target = replace(target, max_workgroup_bytes=number << 10)
     return target

@@ -21,7 +21,9 @@ from stepwell.passes.schedules import (
     keyed_reduction,
     map,
     reduction_plans,
+    register_tiles,
     short_reduction,
+    subgroup_tiles,
     workgroup_tiles,
 )
 from stepwell.passes.schedules.attention import schedule_attention
@@ -95,8 +97,14 @@ def _contractions(contraction: Contraction) -> list[Choice]:
             for plan in workgroup_tiles.plans(contraction)
         ]
     if target.subgroup_size is not None:
-        return [Choice("subgroup_tiles", None, SubgroupTiles(contraction).run)]
-    return [Choice("register_tiles", None, RegisterTiles(contraction).run)]
+        return [
+            Choice("subgroup_tiles", plan, SubgroupTiles(contraction, plan).run)
+            for plan in subgroup_tiles.plans(contraction)
+        ]
+    return [
+        Choice("register_tiles", plan, RegisterTiles(contraction, plan).run)
+        for plan in register_tiles.plans(contraction)
+    ]
 
 
 def chosen(frame: Frame, wanted: str) -> Choice:

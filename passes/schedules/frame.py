@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from xdsl.dialects import arith, bufferization, gpu, memref, scf, vector
+from xdsl.dialects import arith, bufferization, gpu, memref, scf
 from xdsl.dialects.builtin import (
     DenseArrayBase,
     FunctionType,
     IntegerAttr,
     MemRefType,
     NoneAttr,
-    VectorType,
     i1,
     i32,
     i64,
@@ -24,7 +23,7 @@ from stepwell.dialects.build import create
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.kernel import FuncOp, ReturnOp, WorkgroupMemoryAttr
 from stepwell.passes.domain import Domain, Place
-from stepwell.passes.index import ZERO, Index, Var, constant, var
+from stepwell.passes.index import ZERO, Index, Var, var
 from stepwell.passes.schedules.point import INDEX, Lanes, PointEmitter, quick
 from stepwell.passes.structured import shape_of
 from stepwell.passes.target import Target
@@ -200,17 +199,6 @@ class Frame:
         return self.points.emit(
             memref.AllocaOp.get(element, shape=[size], memory_space=WorkgroupMemoryAttr())
         )
-
-    def private(self, values: Sequence[SSAValue], width: int) -> SSAValue:
-        """An array of the thread's own that holds values, each of `width` lanes."""
-        points, first = self.points, values[0].type
-        element = first.element_type if isinstance(first, VectorType) else first
-        memory = points.emit(memref.AllocaOp.get(element, shape=[len(values) * width]))
-        for number, value in enumerate(values):
-            at = points.index(constant(number * width))
-            store = vector.StoreOp if width > 1 else memref.StoreOp
-            points.emit.insert(quick(store, [value, memory, at]))
-        return memory
 
     def barrier(self) -> None:
         self.points.emit.insert(gpu.BarrierOp())

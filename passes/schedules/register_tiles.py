@@ -7,9 +7,10 @@ every load of the right operand is one contiguous stretch for the workgroup.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from xdsl.dialects.builtin import VectorType
 from xdsl.ir import SSAValue
 
 from stepwell.dialects.kernel import FromElementsOp, FuncOp
@@ -18,18 +19,62 @@ from stepwell.passes.schedules.contraction import WIDTH, Contraction
 from stepwell.passes.schedules.frame import lanes
 
 THREADS = 8
+RESULTS = 256
+"""Results of a thread at most: each is a register, or memory near the processor."""
+LOAD, MULTIPLY, COMPILE = 12.0, 0.5, 5e6
+"""Nanoseconds of a thread's load of one element and of one product, and of compiling the code for
+one result: lavapipe on a processor with registers of 8 elements."""
+LAUNCHES = 100
+"""How often a kernel is launched for once that it is compiled."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The results of a thread."""
+
+    rows: int
+    vectors: int
+    """Vectors of columns."""
+
+
+def plans(contraction: Contraction) -> list[Plan]:
+    """Every plan that suits the contraction, best first."""
+    return ranked(contraction, THREADS, 1)
+
+
+def ranked(it: Contraction, threads: int, sharing: int) -> list[Plan]:
+    """Plans for workgroups of `threads`, `sharing` of which read a row together; best first."""
+    most = -(-it.column_vectors // threads)
+    most_results = min(RESULTS, it.frame.target.max_workgroup_bytes // (4 * threads))
+    found = {
+        Plan(min(rows, it.rows.extent), min(vectors, most))
+        for rows in (8, 16, 32, 64)
+        for vectors in (1, 2, 4, 8)
+        if rows * vectors * it.width <= most_results
+    }
+
+    def cost(plan: Plan) -> float:
+        down = -(-it.rows.extent // plan.rows)
+        across = -(-it.column_vectors // (threads * plan.vectors))
+        together = max(1, it.frame.target.split_threads // threads)
+        rounds = -(-it.batch.extent * down * across // together) * together
+        results = plan.rows * plan.vectors * it.width
+        loads = plan.rows / sharing + plan.vectors * it.width
+        launch = rounds * it.depth.extent * (LOAD * loads + MULTIPLY * results)
+        return LAUNCHES * launch + COMPILE * results
+
+    return sorted(found, key=lambda plan: (cost(plan), plan.rows, plan.vectors))
 
 
 class RegisterTiles:
-    """`rows` x `vectors` results a thread, `step` steps of the depth at a time."""
+    """`plan.rows` x `plan.vectors` results a thread, a vector of the depth at a time."""
 
-    def __init__(self, contraction: Contraction):
+    threads = THREADS
+
+    def __init__(self, contraction: Contraction, plan: Plan):
         self.it = contraction
-        rows, vectors, step = contraction.frame.target.matmul_tile
-        self.rows = min(rows, contraction.rows.extent)
-        self.vectors = max(1, min(vectors, contraction.column_vectors // THREADS))
-        self.step = min(step, contraction.depth.extent)
-        self.threads = THREADS
+        self.rows, self.vectors = plan.rows, plan.vectors
+        self.step = min(WIDTH, contraction.depth.extent)
 
     def run(self) -> FuncOp:
         it, frame = self.it, self.it.frame
@@ -60,19 +105,30 @@ class RegisterTiles:
         )
         if rest:
             results = step(constant(full * self.step), rest, results)
-        self._write(batch, first_column, results)
+        self._write(batch, thread, first_column, results)
         return frame.finish(self.threads, grid)
 
-    def _write(self, batch: Index, first_column: Index, results: Sequence[SSAValue]) -> None:
-        """The epilogue of every result: once in the kernel, in a loop over an array of them."""
+    def _write(
+        self, batch: Index, thread: Index, first_column: Index, results: Sequence[SSAValue]
+    ) -> None:
+        """The epilogue of every result: once in the kernel, in a loop over all in memory."""
         it, frame, points = self.it, self.it.frame, self.it.points
+        # Compilers take far longer where an array of the thread's own is indexed by a variable.
+        first = results[0].type
+        element = first.element_type if isinstance(first, VectorType) else first
+        memory = frame.shared(element, len(results) * self.threads * it.width)
+
+        def at(number: Index) -> Index:
+            return (number * self.threads + thread) * it.width + it.lane
+
         with points.over(it.lanes):
-            memory = frame.private(results, it.width)
+            for number, result in enumerate(results):
+                points.store(result, memory, at(constant(number)))
 
             def write(number: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
                 row = self.first_row + number // self.vectors
                 column = first_column + (number % self.vectors) * self.threads
-                result = points.load(memory, number * it.width + it.lane)
+                result = points.load(memory, at(number))
                 inside = frame.both(
                     frame.below(row, it.rows.extent), frame.below(column, it.column_vectors)
                 )
@@ -99,14 +155,18 @@ class RegisterTiles:
         left = self._left(batch, rows, position, steps)
         right = self._right(batch, columns, position, steps)
         results = list(carried)
-        for offset in range(steps):
-            for number, (row, column) in enumerate(product(left, right)):
-                results[number] = self.it.multiply_add(row[offset], column[offset], results[number])
+        number = 0
+        for row in left:
+            for column in right:
+                # All steps of a result together: it moves to a register and back only once.
+                for lhs, rhs in zip(row, column, strict=True):
+                    results[number] = self.it.multiply_add(lhs, rhs, results[number])
+                number += 1
         return results
 
     def _left(
         self, batch: Index, rows: Sequence[Index], position: Index, steps: int
-    ) -> list[list[SSAValue]]:
+    ) -> Iterable[list[SSAValue]]:
         """For each row, its factor at each step of the depth."""
         it, points = self.it, self.it.points
         whole = len(rows) % WIDTH == 0 and it.rows.extent % len(rows) == 0
