@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from os import PathLike
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -32,6 +33,9 @@ class Spec:
     dtype: DType
     weak: bool = False
 
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype.rank))
+
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
 
@@ -46,10 +50,16 @@ def spec(shape: Sequence[int], dtype: DTypeLike = "f32") -> Spec:
     return Spec(tuple(shape), as_dtype(dtype))
 
 
+@lru_cache(maxsize=4096)
+def _array_spec(shape: Shape, dtype: DType) -> Spec:
+    """One object for equal specs: a step has hundreds of arrays of few shapes."""
+    return Spec(shape, dtype)
+
+
 def describe(leaf: Any, name: str = "an argument") -> Spec:
     """What a leaf of the arguments is. Raises: ArgumentError for what no program can take."""
     if isinstance(leaf, Array):
-        return Spec(leaf.shape, leaf.dtype)
+        return _array_spec(leaf.shape, leaf.dtype)
     if isinstance(leaf, np.ndarray | np.generic):
         return Spec(leaf.shape, dtype_of(leaf.dtype))
     if isinstance(leaf, bool | int | float):

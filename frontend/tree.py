@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias, cast
 
 
@@ -35,6 +36,9 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
 
 def _flatten(tree: Any, leaves: list[Any]) -> Structure:
     kind = type(tree)
+    if _is_leaf(kind):
+        leaves.append(tree)
+        return LEAF
     if kind is tuple or kind is list:
         return Node(kind, (), tuple([_flatten(child, leaves) for child in tree]))
     if kind is dict:
@@ -57,6 +61,14 @@ def _flatten(tree: Any, leaves: list[Any]) -> Structure:
         return Node(kind, names, tuple([_flatten(getattr(tree, n), leaves) for n in names]))
     leaves.append(tree)
     return LEAF
+
+
+@cache
+def _is_leaf(kind: type) -> bool:
+    """Whether objects of that very class are leaves whatever they hold."""
+    return not issubclass(
+        kind, tuple | list | dict | slice | type | None
+    ) and not dataclasses.is_dataclass(kind)
 
 
 def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:

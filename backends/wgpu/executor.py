@@ -62,8 +62,12 @@ class Executor:
         # What every call shares; None where a call brings its own buffer.
         self._buffers = [self._shared_memory(index) for index in range(len(program.buffers))]
         self._binding_bytes = [-(-buffer.bytes // 16) * 16 for buffer in program.buffers]
-        self._new = [i for i, buffer in enumerate(program.buffers) if buffer.kind == "output"]
-        self._donates = any(entry.donated for entry in program.inputs)
+        self._new = [
+            (i, self._binding_bytes[i], f"{buffer_label(program, i)} of {program.name!r}")
+            for i, buffer in enumerate(program.buffers)
+            if buffer.kind == "output"
+        ]
+        self._donated = [i for i, entry in enumerate(program.inputs) if entry.donated]
         self._plans: OrderedDict[tuple[int, ...], Plan] = OrderedDict()
         self._plans_made_at = device.trims
         scalars = [i for i, buffer in enumerate(program.buffers) if buffer.kind == "scalars"]
@@ -81,7 +85,7 @@ class Executor:
         """
         with self.device.lock:
             arrays, buffers, scalar_copies = self._prepare(arguments)
-            plan = self._plan(buffers)
+            plan = self._plan(arrays, buffers, scalar_copies)
             with self.device.commands(f"running {self.program.name!r}") as encoder:
                 self._load_scalars(encoder, scalar_copies)
                 for step in plan.steps:
@@ -98,7 +102,7 @@ class Executor:
         """
         with self.device.lock:
             arrays, buffers, scalar_copies = self._prepare(arguments)
-            plan = self._plan(buffers)
+            plan = self._plan(arrays, buffers, scalar_copies)
             with timed(self.device, self.program.dispatches) as timer:
                 with self.device.commands(f"profiling {self.program.name!r}") as encoder:
                     self._load_scalars(encoder, scalar_copies)
@@ -153,13 +157,8 @@ class Executor:
             elif entry.buffer is not None:
                 buffers[entry.buffer] = memory
             arrays.append(array)
-        if self._donates:
-            self._check_donations(arrays)
-        for index in self._new:
-            size = self._binding_bytes[index]
-            buffers[index] = self.device.memory.allocate(
-                size, f"{buffer_label(program, index)} of {program.name!r}"
-            )
+        for index, size, label in self._new:
+            buffers[index] = self.device.memory.allocate(size, label)
         return arrays, buffers, scalar_copies
 
     def _array(self, entry: Input, value: Argument) -> DeviceArray:
@@ -214,14 +213,22 @@ class Executor:
                     f"the same array, and {donated.name!r} is donated: pass a copy"
                 )
 
-    def _plan(self, buffers: list[Memory | None]) -> Plan:
+    def _plan(
+        self,
+        arrays: list[DeviceArray | None],
+        buffers: list[Memory | None],
+        scalar_copies: list[tuple[Memory, int]],
+    ) -> Plan:
+        """The plan of a call that brings these buffers; the first such call is checked."""
         if self._plans_made_at != self.device.trims:
             self._plans.clear()
             self._plans_made_at = self.device.trims
         memories = cast("list[Memory]", buffers)
-        key = tuple(memory.serial for memory in memories)
+        serials = [memory.serial for memory in memories]
+        key = (*serials, *[memory.serial for memory, _ in scalar_copies])
         plan = self._plans.get(key)
         if plan is None:
+            self._check_donations(arrays)
             plan = self._plans[key] = self._make_plan(memories)
             if len(self._plans) > _PLANS:
                 self._plans.popitem(last=False)
@@ -260,10 +267,10 @@ class Executor:
     def _finish(
         self, arrays: list[DeviceArray | None], buffers: list[Memory | None]
     ) -> tuple[DeviceArray, ...]:
-        if self._donates:
-            for entry, array in zip(self.program.inputs, arrays, strict=True):
-                if entry.donated and array is not None:
-                    array.donate(self.program.name)
+        for index in self._donated:
+            array = arrays[index]
+            assert array is not None, "a host scalar cannot be donated"
+            array.donate(self.program.name)
         return tuple(
             DeviceArray(
                 self.device,
