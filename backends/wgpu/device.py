@@ -31,6 +31,7 @@ from stepwell.backends.wgpu.array import (
 )
 from stepwell.backends.wgpu.memory import Memory, MemoryPool
 from stepwell.backends.wgpu.native import wgpu
+from stepwell.backends.wgpu.staging import UploadRing
 from stepwell.passes.target import with_features
 
 Limits = Literal["adapter", "default"]
@@ -139,6 +140,7 @@ class Device:
         self.uniforms = MemoryPool(
             self._creator(usage.UNIFORM | usage.COPY_DST), self._forget_bind_groups, largest
         )
+        self._uploads = UploadRing(self.handle)
         self._staging = MemoryPool(
             self._creator(usage.MAP_READ | usage.COPY_DST), lambda: None, largest
         )
@@ -198,7 +200,7 @@ class Device:
     def write(self, buffer: Any, data: np.ndarray[Any, Any]) -> None:
         """Copy contiguous host memory, a multiple of 4 bytes, to the start of a buffer."""
         with self.lock, self._errors("writing a buffer"):
-            native.write_buffer(self.queue, buffer, data.ctypes.data, data.nbytes)
+            self._uploads.write(buffer, data.ctypes.data, data.nbytes)
 
     def wait(self) -> None:
         """Wait until the device has done everything that it was asked to."""

@@ -72,19 +72,55 @@ def _mapped(status: int, _message: Any, result: Any, _unused: Any) -> None:
     ffi.cast("int *", result)[0] = status
 
 
-def read_mapped(device: Any, buffer: Any, size: int) -> bytearray:
-    """Wait for the device, then copy the first `size` bytes of a MAP_READ buffer."""
-    status = ffi.new("int *", 0)
+class Upload:
+    """A MAP_WRITE buffer that is mapped when it is made, and again whenever it was copied from."""
+
+    def __init__(self, device: Any, buffer: Any, size: int) -> None:
+        self.buffer = buffer
+        self._device, self._size = device, size
+        self._status = ffi.new("int *", raw.WGPUMapAsyncStatus_Success)
+        self._submission: int | None = None
+
+    def fill(self, address: int, size: int) -> None:
+        """Copy host memory into the buffer, which is mapped, and hand it to the device."""
+        view = checked.wgpuBufferGetMappedRange(object_id(self.buffer), 0, size)
+        ffi.memmove(view, ffi.cast("void *", address), size)
+        checked.wgpuBufferUnmap(object_id(self.buffer))
+
+    def map(self, submission: int) -> None:
+        """Ask for the buffer back, once the device is done with the submission that copies it."""
+        self._submission, self._status[0] = submission, 0
+        _map(self.buffer, raw.WGPUMapMode_Write, self._size, self._status)
+
+    def wait(self) -> None:
+        """Wait until the buffer is mapped, which later submissions have no part in."""
+        if self._status[0] == 0:
+            poll(self._device, self._submission)
+        _wait_mapped(self._device, self._status)
+
+
+def _map(buffer: Any, mode: int, size: int, status: Any) -> None:
+    """Ask for the first bytes of a buffer; `status`, which must live on, is set when it is."""
     info = ffi.new("WGPUBufferMapCallbackInfo *")
     info.mode = raw.WGPUCallbackMode_AllowProcessEvents
     info.callback = _mapped
     info.userdata1 = status
-    buffer_id = object_id(buffer)
-    checked.wgpuBufferMapAsync(buffer_id, raw.WGPUMapMode_Read, 0, size, info[0])
+    checked.wgpuBufferMapAsync(object_id(buffer), mode, 0, size, info[0])
+
+
+def _wait_mapped(device: Any, status: Any) -> None:
     while status[0] == 0:
         poll(device, None)
     if status[0] != raw.WGPUMapAsyncStatus_Success:
-        raise wgpu.GPUInternalError(f"could not map a buffer to read it (status {status[0]})")
+        raise wgpu.GPUInternalError(f"could not map a buffer (status {status[0]})")
+
+
+def read_mapped(device: Any, buffer: Any, size: int) -> bytearray:
+    """Wait for the device, then copy the first `size` bytes of a MAP_READ buffer."""
+    status = ffi.new("int *", 0)
+    _map(buffer, raw.WGPUMapMode_Read, size, status)
+    _wait_mapped(device, status)
+    buffer_id = object_id(buffer)
     try:
         view = checked.wgpuBufferGetConstMappedRange(buffer_id, 0, size)
         return bytearray(ffi.buffer(view, size))

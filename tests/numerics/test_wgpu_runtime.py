@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ from stepwell.backends.program import (
     Program,
     buffer_bytes,
 )
-from stepwell.backends.wgpu import native
+from stepwell.backends.wgpu import native, staging
 from stepwell.backends.wgpu.array import DeviceArray
 from stepwell.backends.wgpu.device import DEFAULT_LIMITS, Device
 from stepwell.backends.wgpu.executor import Executor
@@ -498,6 +499,33 @@ def test_reading_again_and_again_makes_no_buffers(device: Device) -> None:
     for _ in range(100):
         np.testing.assert_array_equal(x.numpy()[:2], [0, 1])
     assert (staging.live_bytes, staging.live_bytes + staging.idle_bytes) == (0, held)
+
+
+def test_large_uploads_share_a_few_buffers(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data of many pieces arrives whole and in order, and 30 uploads make no more than a ring."""
+    made: list[int] = []
+    create = type(device.handle).create_buffer
+
+    def counted(handle: Any, *, size: int, **rest: Any) -> Any:
+        made.append(size)
+        return create(handle, size=size, **rest)
+
+    monkeypatch.setattr(type(device.handle), "create_buffer", counted)
+    pieces = staging.PIECES + 2
+    count = pieces * staging.PIECE_BYTES // 4 - 3
+    values = np.arange(count, dtype=np.int32)
+    for _ in range(5):
+        values += 1
+        large = device.array(values)
+        small = device.array(values[: staging.SMALL_BYTES // 4])
+        np.testing.assert_array_equal(large.numpy(), values)
+        np.testing.assert_array_equal(small.numpy(), values[: staging.SMALL_BYTES // 4])
+        del large, small
+    assert made.count(staging.PIECE_BYTES) <= staging.PIECES
+    first = len(made)
+    for _ in range(30):
+        device.array(values)
+    assert len(made) == first
 
 
 def test_threads_share_a_device(device: Device) -> None:
