@@ -263,21 +263,34 @@ def _quotient(b: Builder, index: SSAValue, n: int) -> SSAValue:
 
 
 def split(b: Builder, index: SSAValue, n: int) -> tuple[SSAValue, SSAValue]:
-    """`index / n` and `index % n`."""
+    """`index / n` and `index % n`.
+
+    A multiple of n that is added goes to the quotient alone, so that indices which differ in
+    multiples share the rest, and a constant stays where an address takes it for nothing.
+    """
     constant = _constant(index)
     if constant is not None:
         return b.u32(constant // n), b.u32(constant % n)
     if _is_multiple(index, n):
         return quotient(b, index, n), b.u32(0)
+    whole, part = b.memo((index, n, "whole")), b.memo((index, n, "part"))
+    if whole is None or part is None:
+        whole, part = _split(b, index, n)
+        b.remember((index, n, "whole"), whole)
+        b.remember((index, n, "part"), part)
+    return whole, part
+
+
+def _split(b: Builder, index: SSAValue, n: int) -> tuple[SSAValue, SSAValue]:
     op = index.owner
     if isinstance(op, arith.AddiOp):
-        for offset, base in ((op.rhs, op.lhs), (op.lhs, op.rhs)):
-            step = _constant(offset)
-            if step is not None and _is_multiple(base, n):
-                whole = quotient(b, base, n)
-                if step >= n:
-                    whole = b.emit(AddOp, (whole, b.u32(step // n)), u32)
-                return whole, b.u32(step % n)
+        for multiple, rest in ((op.rhs, op.lhs), (op.lhs, op.rhs)):
+            if _is_multiple(multiple, n):
+                more, step = quotient(b, multiple, n), _constant(rest)
+                if step is not None and step < n:
+                    return more, b.u32(step)
+                whole, part = split(b, rest, n)
+                return b.emit(AddOp, (whole, more), u32), part
     value = b.value(index)
     whole = b.emit(ShrOp, (value, b.u32(n.bit_length() - 1)), u32)
     return whole, b.emit(AndOp, (value, b.u32(n - 1)), u32)
