@@ -46,10 +46,8 @@ class CausalSelfAttention(nn.Module):
         q, k, v = (
             a.reshape(batch, time, self.heads, size).transpose(0, 2, 1, 3) for a in (q, k, v)
         )
-        scores = q @ k.mT * size**-0.5
-        causal = sw.tril(sw.ones((time, time), dtype="bool"))
-        weights = sw.softmax(sw.where(causal, scores, -1e30))
-        return self.project((weights @ v).transpose(0, 2, 1, 3).reshape(batch, time, width))
+        mixed = sw.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.project(mixed.transpose(0, 2, 1, 3).reshape(batch, time, width))
 
 
 class Block(nn.Module):

@@ -58,9 +58,8 @@ class Block(nn.Module):
             part.reshape(batch, time, self.heads, size).transpose(0, 2, 1, 3)
             for part in sw.split(self.qkv(x), 3, axis=-1)
         )
-        causal = sw.tril(sw.ones((time, time), dtype="bool"))
-        weights = sw.softmax(sw.where(causal, q @ k.mT * size**-0.5, -1e30))
-        return self.project((weights @ v).transpose(0, 2, 1, 3).reshape(batch, time, width))
+        mixed = sw.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.project(mixed.transpose(0, 2, 1, 3).reshape(batch, time, width))
 
     def forward(self, x: sw.Array) -> sw.Array:
         x = x + self.attention(self.norm1(x))
