@@ -5,7 +5,10 @@ The name and the idea are IREE's. Operations are pure; a schedule keeps each of 
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Sequence
+from math import prod
+from typing import ClassVar
 
 from xdsl.dialects.builtin import AnyTensorTypeConstr, BoolAttr, FloatAttr, TensorType, f32
 from xdsl.ir import Attribute, Dialect, SSAValue
@@ -22,27 +25,81 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 
-@irdl_op_definition
-class AttentionOp(IRDLOperation):
-    """softmax(query key^T * scale + mask) value, and the log-sum-exp of every row of scores.
+class AttendingOp(IRDLOperation, ABC):
+    """What attention and its gradients share: query, key and value, the mask and the scores.
 
-    query [..., T, d], key [..., S, d], value [..., S, w]; mask [..., T, S] is added, or says where
-    to look if it is i1; `causal` lets query i see keys 0 to i. Scores, weights and sums are f32.
-    Scores of -1e38 and less have weight zero; a row without others has the result zero and a
-    log-sum-exp that is finite and means nothing.
+    query [..., T, d], key [..., S, d], value [..., S, w]; scores query key^T * scale + mask, where
+    the mask [..., T, S] is added, or says where to look if it is i1; `causal` lets query i see keys
+    0 to i. Scores, weights and sums are f32. Scores of -1e38 and less have weight zero.
     """
 
-    name = "linalg_ext.attention"
     query = operand_def(AnyTensorTypeConstr)
     key = operand_def(AnyTensorTypeConstr)
     value = operand_def(AnyTensorTypeConstr)
     mask = opt_operand_def(AnyTensorTypeConstr)
-    result = result_def(AnyTensorTypeConstr)
-    logsumexp = result_def(AnyTensorTypeConstr)
     scale = prop_def(FloatAttr)
     causal = prop_def(BoolAttr)
 
     traits = traits_def(Pure())
+
+    PRODUCTS: ClassVar[tuple[int, int]]
+    """Products of queries by keys by the depth, and by the width of values, that it takes."""
+
+    @property
+    def scores(self) -> int:
+        """Scores that it looks at; about half of them where it is causal."""
+        query, key = _shape(self.query), _shape(self.key)
+        return prod(query[:-1]) * key[-2] // (2 if self.causal.value.data else 1)
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions of the products."""
+        depth, width = _shape(self.query)[-1], _shape(self.value)[-1]
+        return 2 * self.scores * (self.PRODUCTS[0] * depth + self.PRODUCTS[1] * width)
+
+    def wanted(self) -> dict[str, Attribute]:
+        """The types of further operands and the results, by name.
+
+        Raises: VerifyException if query, key, value and mask do not go together.
+        """
+        types = [operand.type for operand in self.operands]
+        if not all(isinstance(t, TensorType) and t.has_static_shape() for t in types):
+            raise VerifyException(f"{self.name}: operands are static tensors")
+        q, k, v = (_shape(operand) for operand in (self.query, self.key, self.value))
+        if len(q) < 2 or not q[:-2] == k[:-2] == v[:-2] or q[-1] != k[-1] or k[-2] != v[-2]:
+            raise VerifyException(f"{self.name}: query {q}, key {k} and value {v} do not fit")
+        if self.mask is not None and _shape(self.mask) != (*q[:-1], k[-2]):
+            raise VerifyException(f"{self.name}: the mask has the shape of the scores")
+        out = TensorType(_element(self.query), [*q[:-1], v[-1]])
+        row = TensorType(f32, q[:-1])
+        return {
+            "result": out, "dout": out, "logsumexp": row, "delta": row,
+            "dquery": self.query.type, "dkey": self.key.type, "dvalue": self.value.type,
+        }  # fmt: skip
+
+    def check_types(self, *names: str) -> None:
+        """Raises: VerifyException unless the values of these names have their types."""
+        wanted = self.wanted()
+        for name in names:
+            found: SSAValue = getattr(self, name)
+            if found.type != wanted[name]:
+                raise VerifyException(f"{self.name}: {name} is {wanted[name]}, not {found.type}")
+
+
+@irdl_op_definition
+class AttentionOp(AttendingOp):
+    """softmax(scores) value, and the log-sum-exp of every row of scores.
+
+    A row of masked scores only has the result zero and a log-sum-exp that is finite and means
+    nothing.
+    """
+
+    name = "linalg_ext.attention"
+    result = result_def(AnyTensorTypeConstr)
+    logsumexp = result_def(AnyTensorTypeConstr)
+
+    PRODUCTS: ClassVar = (1, 1)
+
     assembly_format = (
         "$query `,` $key `,` $value (`mask` $mask^)? `scale` $scale `causal` $causal attr-dict `:` "
         "functional-type(operands, results)"
@@ -54,27 +111,75 @@ class AttentionOp(IRDLOperation):
     ):  # fmt: skip
         query, key, value, *mask = operands
         super().__init__(
-            operands=[query, key, value, mask or None],
+            operands=[query, key, value, mask],
             result_types=types,
             properties={"scale": scale, "causal": causal},
         )
 
     def verify_(self) -> None:
-        types = [operand.type for operand in self.operands]
-        if not all(isinstance(t, TensorType) and t.has_static_shape() for t in types):
-            raise VerifyException(f"{self.name}: operands are static tensors")
-        q, k, v = (t.get_shape() for t in types[:3] if isinstance(t, TensorType))
-        if len(q) < 2 or not q[:-2] == k[:-2] == v[:-2] or q[-1] != k[-1] or k[-2] != v[-2]:
-            raise VerifyException(f"{self.name}: query {q}, key {k} and value {v} do not fit")
-        if self.mask is not None and list(_shape(self.mask)) != [*q[:-1], k[-2]]:
-            raise VerifyException(f"{self.name}: the mask has the shape of the scores")
-        assert isinstance(types[0], TensorType)
-        wanted = [
-            TensorType(types[0].element_type, [*q[:-1], v[-1]]),
-            TensorType(f32, q[:-1]),
-        ]
-        if wanted != [result.type for result in self.results]:
-            raise VerifyException(f"{self.name}: results are {wanted[0]} and {wanted[1]}")
+        self.check_types("result", "logsumexp")
+
+
+class AttentionGradientOp(AttendingOp, ABC):
+    """A gradient of attention, from the log-sum-exp of its rows.
+
+    With weights p = exp(scores - logsumexp), the gradient of the scores is
+    ds = p (dout value^T - delta), and delta the sums over rows of dout * result.
+    """
+
+    query = operand_def(AnyTensorTypeConstr)
+    key = operand_def(AnyTensorTypeConstr)
+    value = operand_def(AnyTensorTypeConstr)
+    dout = operand_def(AnyTensorTypeConstr)
+    logsumexp = operand_def(AnyTensorTypeConstr)
+    delta = operand_def(AnyTensorTypeConstr)
+    mask = opt_operand_def(AnyTensorTypeConstr)
+
+    def __init__(
+        self, operands: Sequence[SSAValue], types: Sequence[Attribute], scale: FloatAttr,
+        causal: BoolAttr,
+    ):  # fmt: skip
+        query, key, value, dout, logsumexp, delta, *mask = operands
+        super().__init__(
+            operands=[query, key, value, dout, logsumexp, delta, mask],
+            result_types=types,
+            properties={"scale": scale, "causal": causal},
+        )
+
+
+_GRADIENT = (
+    "$query `,` $key `,` $value `,` $dout `,` $logsumexp `,` $delta (`mask` $mask^)? "
+    "`scale` $scale `causal` $causal attr-dict `:` functional-type(operands, results)"
+)
+
+
+@irdl_op_definition
+class AttentionQueryGradientOp(AttentionGradientOp):
+    """The gradient of the query, ds key * scale."""
+
+    name = "linalg_ext.attention_query_gradient"
+    dquery = result_def(AnyTensorTypeConstr)
+
+    PRODUCTS: ClassVar = (2, 1)
+    assembly_format = _GRADIENT
+
+    def verify_(self) -> None:
+        self.check_types("dout", "logsumexp", "delta", "dquery")
+
+
+@irdl_op_definition
+class AttentionKeyGradientOp(AttentionGradientOp):
+    """The gradients of the key, ds^T query * scale, and of the value, p^T dout."""
+
+    name = "linalg_ext.attention_key_gradient"
+    dkey = result_def(AnyTensorTypeConstr)
+    dvalue = result_def(AnyTensorTypeConstr)
+
+    PRODUCTS: ClassVar = (2, 2)
+    assembly_format = _GRADIENT
+
+    def verify_(self) -> None:
+        self.check_types("dout", "logsumexp", "delta", "dkey", "dvalue")
 
 
 def _shape(value: SSAValue) -> tuple[int, ...]:
@@ -82,4 +187,9 @@ def _shape(value: SSAValue) -> tuple[int, ...]:
     return value.type.get_shape()
 
 
-LinalgExt = Dialect("linalg_ext", [AttentionOp])
+def _element(value: SSAValue) -> Attribute:
+    assert isinstance(value.type, TensorType)
+    return value.type.element_type
+
+
+LinalgExt = Dialect("linalg_ext", [AttentionOp, AttentionQueryGradientOp, AttentionKeyGradientOp])

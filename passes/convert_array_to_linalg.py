@@ -22,8 +22,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from stepwell.dialects import linalg_ext
-from stepwell.dialects.array import attention
+from stepwell.dialects.array.attention import AttendingOp
 from stepwell.dialects.array.base import (
     ArrayOp,
     ElementwiseOp,
@@ -43,6 +42,7 @@ from stepwell.dialects.build import clone
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.passes.linalg_forms import (
+    attention_form,
     empty,
     fill,
     generic,
@@ -196,10 +196,8 @@ def _lower(op: Operation, values: dict[SSAValue, SSAValue], block: Block) -> Non
     """Appends the low form of `op` to `block` and records the values of its results."""
     emit = Emitter(block, location=op.location)
     operands = [values[operand] for operand in op.operands]
-    if isinstance(op, attention.AttentionOp):
-        results: Values = emit.all(
-            linalg_ext.AttentionOp(operands, [r.type for r in op.results], op.scale, op.causal)
-        )
+    if isinstance(op, AttendingOp):
+        results: Values = attention_form(op, emit, operands)
     elif isinstance(op, BarrierOp):
         results = operands
     elif form := _form(type(op)):

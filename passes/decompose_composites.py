@@ -10,11 +10,12 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from stepwell.dialects.array.attention import AttentionOp
+from stepwell.dialects import linalg_ext
+from stepwell.dialects.array.attention import AttentionGradientOp, AttentionOp
 from stepwell.dialects.array.base import CompositeOp, shape_of
 from stepwell.dialects.build import every
 from stepwell.dialects.emit import Emitter
-from stepwell.passes.schedules.attention import plans
+from stepwell.passes.schedules.attention.plan import Shape, plans
 from stepwell.passes.target import Target, target_named
 
 
@@ -37,10 +38,17 @@ def decompose(op: CompositeOp) -> list[Operation]:
 
 
 def _stays_whole(op: CompositeOp, target: Target) -> bool:
-    """Whether the target has a schedule for the composite, at its shape."""
-    if not isinstance(op, AttentionOp):
+    """Whether the target has schedules for the composite, at its shape."""
+    kinds: tuple[type, ...] = ()
+    if isinstance(op, AttentionOp):
+        kinds = (linalg_ext.AttentionOp,)
+    elif isinstance(op, AttentionGradientOp):
+        kinds = (linalg_ext.AttentionQueryGradientOp, linalg_ext.AttentionKeyGradientOp)
+    else:
         return False
-    return bool(plans(target, *(shape_of(value) for value in (op.query, op.key, op.value))))
+    (*batch, queries, depth), (*_, keys, width) = shape_of(op.query), shape_of(op.value)
+    shape = Shape(tuple(batch), queries, keys, depth, width)
+    return all(plans(target, kind, shape) for kind in kinds)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr
 
 from stepwell.dialects.errors import UnsupportedError, where
-from stepwell.dialects.linalg_ext import AttentionOp
+from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.index import (
@@ -72,7 +72,7 @@ class Domain:
         Raises: UnsupportedError for an operation that cannot share it.
         """
         domain = Domain()
-        structures = FillOp | GenericOp | AttentionOp
+        structures = FillOp | GenericOp | AttendingOp
         for op in reversed([op for op in ops if isinstance(op, structures)]):
             kept = any(result in stored for result in op.results)
             read = kept or any(result in domain.places for result in op.results)

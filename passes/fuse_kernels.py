@@ -34,7 +34,7 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.build import append, clone
 from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
-from stepwell.dialects.linalg_ext import AttentionOp
+from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import BOUNDARY, Boundary, remark
 from stepwell.passes.donation import scalar_slots
@@ -112,7 +112,7 @@ def _outline(
             op.erase(safe_erase=False)
 
 
-_PURE = (GenericOp, FillOp, AttentionOp, tensor.EmptyOp, arith.ConstantOp)
+_PURE = (GenericOp, FillOp, AttendingOp, tensor.EmptyOp, arith.ConstantOp)
 
 
 def _in_order(groups: list[Group]) -> list[Group]:

@@ -16,7 +16,7 @@ from xdsl.dialects import func
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import Operation, SSAValue
 
-from stepwell.dialects.linalg_ext import AttentionOp
+from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.domain import Domain
@@ -62,13 +62,13 @@ class Grouping:
 
     def run(self) -> list[Group]:
         for op in reversed(list(self.block.ops)):
-            if isinstance(op, AttentionOp):
+            if isinstance(op, AttendingOp):
                 self._place_alone(op)
             elif isinstance(op, GenericOp | FillOp):
                 self._place(op)
         return self.groups
 
-    def _place_alone(self, op: AttentionOp) -> None:
+    def _place_alone(self, op: AttendingOp) -> None:
         """An operation of several results, whose kernel only what it reads may join."""
         if all(result.first_use is None for result in op.results):
             return
@@ -86,7 +86,7 @@ class Grouping:
         # Operations within bodies read it where their generic operation stands.
         users = [use.operation for use in result.uses]
         escapes = any(
-            user.parent is self.block and not isinstance(user, GenericOp | FillOp | AttentionOp)
+            user.parent is self.block and not isinstance(user, GenericOp | FillOp | AttendingOp)
             for user in users
         )
         if not structured.size_of(result) or not (readers or escapes):
@@ -270,7 +270,7 @@ class Grouping:
 
 
 def _tensors_read(op: Operation) -> list[SSAValue]:
-    if isinstance(op, AttentionOp):
+    if isinstance(op, AttendingOp):
         return [*dict.fromkeys(op.operands)]
     if not isinstance(op, GenericOp):
         return []

@@ -17,6 +17,8 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp, YieldOp
 from xdsl.ir import Block, Region, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 
+from stepwell.dialects import linalg_ext
+from stepwell.dialects.array import attention
 from stepwell.dialects.array.base import Tensor, type_of
 from stepwell.dialects.build import append, create
 from stepwell.dialects.emit import Emitter
@@ -144,3 +146,19 @@ def reduction_form(
     rank = type_.get_num_dims()
     output = projection(rank + reductions, range(rank))
     return generic(emit, inputs, start, [*maps, output], reductions, body)
+
+
+def attention_form(
+    op: attention.AttendingOp, emit: Emitter, operands: Sequence[SSAValue]
+) -> Sequence[SSAValue]:
+    """Attention, or its gradients: one operation for that of the query, one for those of key and
+    value; where there is a mask one for each, as a kernel of both would take more buffers than the
+    eight that WebGPU guarantees."""
+    types, given = [result.type for result in op.results], (op.scale, op.causal)
+    if not isinstance(op, attention.AttentionGradientOp):
+        return emit.all(linalg_ext.AttentionOp(operands, types, *given))
+    dquery = emit(linalg_ext.AttentionQueryGradientOp(operands, types[:1], *given))
+    dkey, dvalue = emit.all(linalg_ext.AttentionKeyGradientOp(operands, types[1:], *given))
+    if op.mask is not None:
+        _, dvalue = emit.all(linalg_ext.AttentionKeyGradientOp(operands, types[1:], *given))
+    return dquery, dkey, dvalue

@@ -14,7 +14,7 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
-from stepwell.dialects.linalg_ext import AttentionOp
+from stepwell.dialects.linalg_ext import AttendingOp
 
 
 class Kind(Enum):
@@ -84,7 +84,7 @@ def kind_of(op: Operation) -> Kind:
     """The kind of a `linalg.generic` or `linalg.fill`."""
     if isinstance(op, FillOp):
         return Kind.VIEW
-    if isinstance(op, AttentionOp):
+    if isinstance(op, AttendingOp):
         return Kind.ATTENTION
     assert isinstance(op, GenericOp), f"{op.name} is no structured operation"
     if any(reduction_flags(op)):

@@ -11,7 +11,7 @@ from xdsl.dialects.tensor import ExtractOp
 from xdsl.ir import Attribute, SSAValue
 
 from stepwell.dialects.kernel import FuncOp
-from stepwell.dialects.linalg_ext import AttentionOp
+from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain
 
@@ -39,10 +39,8 @@ def work_of(kernel: FuncOp, domain: Domain) -> dict[str, Attribute]:
                 inner.dialect_name() in ("arith", "math") for inner in op.body.block.ops
             )
             flops += prod(structured.loop_sizes(op)) * arithmetic
-        elif isinstance(op, AttentionOp):
-            products = 2 * (structured.shape_of(op.query)[-1] + structured.shape_of(op.value)[-1])
-            scores = structured.size_of(op.logsumexp) * structured.shape_of(op.key)[-2]
-            flops += scores * products // (2 if op.causal.value.data else 1)
+        elif isinstance(op, AttendingOp):
+            flops += op.flops
         elif isinstance(op, bufferization.ToTensorOp):
             size = structured.size_of(op.tensor) or 1
             read += byte_size(op.memref.type) * min(_elements_read(op.tensor, domain), size) // size

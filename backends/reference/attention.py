@@ -8,19 +8,29 @@ from typing import Any
 import numpy as np
 
 from stepwell.backends.reference.machine import Frame, Handlers
-from stepwell.dialects.linalg_ext import AttentionOp
+from stepwell.dialects.linalg_ext import (
+    AttendingOp,
+    AttentionKeyGradientOp,
+    AttentionOp,
+    AttentionQueryGradientOp,
+)
 
 _LOWEST = -1e38
 
 
-def _attention(frame: Frame, op: AttentionOp, operands: list[Any]) -> Sequence[Any]:
-    query, key, value = (operand.astype(np.float64) for operand in operands[:3])
+def _scores(op: AttendingOp, query: Any, key: Any, masks: Sequence[Any]) -> Any:
     scores = query @ np.swapaxes(key, -1, -2) * op.scale.value.data
-    for mask in operands[3:]:
+    for mask in masks:
         seen = mask.dtype == np.bool_
         scores = np.where(mask, scores, _LOWEST) if seen else scores + mask.astype(np.float64)
     if op.causal.value.data:
         scores = np.where(np.tri(*scores.shape[-2:], dtype=np.bool_), scores, _LOWEST)
+    return scores
+
+
+def _attention(frame: Frame, op: AttentionOp, operands: list[Any]) -> Sequence[Any]:
+    query, key, value = (operand.astype(np.float64) for operand in operands[:3])
+    scores = _scores(op, query, key, operands[3:])
     peak = np.maximum(scores.max(-1, keepdims=True), _LOWEST)
     weights = np.where(scores > _LOWEST, np.exp(scores - peak), 0)
     total = np.maximum(weights.sum(-1, keepdims=True), 1e-38)
@@ -28,4 +38,32 @@ def _attention(frame: Frame, op: AttentionOp, operands: list[Any]) -> Sequence[A
     return result, (np.log(total) + peak)[..., 0].astype(np.float32)
 
 
-HANDLERS: Handlers = {AttentionOp: _attention}
+def _weights_and_slopes(op: AttendingOp, operands: list[Any]) -> Any:
+    query, key, value, dout, logsumexp, delta = (o.astype(np.float64) for o in operands[:6])
+    scores = _scores(op, query, key, operands[6:])
+    exponents = np.where(scores > _LOWEST, scores - logsumexp[..., None], -np.inf)
+    weights = np.exp(exponents)
+    return weights, weights * (dout @ np.swapaxes(value, -1, -2) - delta[..., None])
+
+
+def _query_gradient(
+    frame: Frame, op: AttentionQueryGradientOp, operands: list[Any]
+) -> Sequence[Any]:
+    _, slopes = _weights_and_slopes(op, operands)
+    key = operands[1]
+    return [(slopes @ key.astype(np.float64) * op.scale.value.data).astype(key.dtype)]
+
+
+def _key_gradient(frame: Frame, op: AttentionKeyGradientOp, operands: list[Any]) -> Sequence[Any]:
+    weights, slopes = _weights_and_slopes(op, operands)
+    query, dout = operands[0].astype(np.float64), operands[3].astype(np.float64)
+    dkey = np.swapaxes(slopes, -1, -2) @ query * op.scale.value.data
+    dvalue = np.swapaxes(weights, -1, -2) @ dout
+    return [result.astype(operands[0].dtype) for result in (dkey, dvalue)]
+
+
+HANDLERS: Handlers = {
+    AttentionOp: _attention,
+    AttentionQueryGradientOp: _query_gradient,
+    AttentionKeyGradientOp: _key_gradient,
+}

@@ -17,7 +17,6 @@ from stepwell.dialects.errors import StepwellError, unknown, where
 from stepwell.dialects.kernel import FuncOp
 from stepwell.passes.keyed import keyed
 from stepwell.passes.schedules import (
-    attention,
     keyed_reduction,
     map,
     reduction_plans,
@@ -26,7 +25,7 @@ from stepwell.passes.schedules import (
     subgroup_tiles,
     workgroup_tiles,
 )
-from stepwell.passes.schedules.attention import schedule_attention
+from stepwell.passes.schedules.attention.schedule import attention_plans, schedule_attention
 from stepwell.passes.schedules.contraction import Contraction
 from stepwell.passes.schedules.frame import Frame
 from stepwell.passes.schedules.keyed_reduction import schedule_keyed_reduction
@@ -62,7 +61,7 @@ def choices(frame: Frame) -> list[Choice]:
         case Kind.ATTENTION:
             return [
                 Choice("attention", plan, partial(schedule_attention, frame, plan))
-                for plan in attention.plans_of(frame)
+                for plan in attention_plans(frame)
             ]
         case _:
             return [

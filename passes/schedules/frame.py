@@ -113,10 +113,12 @@ class Frame:
         carried: Sequence[SSAValue],
         body: Callable[[Index, Sequence[SSAValue]], Sequence[SSAValue]],
         end: SSAValue | None = None,
+        start: SSAValue | None = None,
     ) -> Sequence[SSAValue]:
         """Runs `body` for 0, 1, ... trips - 1; it maps carried values to their next ones.
 
-        `end` is where to stop if not at `trips`: a value between 1 and that.
+        `end` is where to stop if not at `trips`, a value between 1 and that; `start` where to
+        begin if not at 0, a value below `trips`.
         """
         if trips == 0:
             return carried
@@ -125,7 +127,7 @@ class Frame:
         points = self.points
         block = Block(arg_types=[INDEX, *[value.type for value in carried]])
         lower, upper, step = (points.emit.constant(bound, INDEX) for bound in (0, trips, 1))
-        upper = upper if end is None else end
+        lower, upper = lower if start is None else start, upper if end is None else end
         with points.inside(block):
             results = body(var(trips, block.args[0]), block.args[1:])
             points.emit.insert(scf.YieldOp(*results))

@@ -20,8 +20,30 @@ func.func @mask(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>, %
 // -----
 
 func.func @results(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>) {
-  // expected-error @below {{linalg_ext.attention: results are tensor<5x8xf32> and tensor<5xf32>}}
+  // expected-error @below {{linalg_ext.attention: result is tensor<5x8xf32>, not tensor<5x4xf32>}}
   %y, %l = linalg_ext.attention %q, %k, %v scale 0.5 : f64 causal true
     : (tensor<5x4xf32>, tensor<3x4xf32>, tensor<3x8xf32>) -> (tensor<5x4xf32>, tensor<5xf32>)
+  func.return
+}
+
+// -----
+
+func.func @delta(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>,
+    %o: tensor<5x8xf32>, %l: tensor<5xf32>, %d: tensor<5xf16>) {
+  // expected-error @below {{linalg_ext.attention_query_gradient: delta is tensor<5xf32>, not tensor<5xf16>}}
+  %dq = linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 0.5 : f64 causal true
+    : (tensor<5x4xf32>, tensor<3x4xf32>, tensor<3x8xf32>, tensor<5x8xf32>, tensor<5xf32>,
+       tensor<5xf16>) -> tensor<5x4xf32>
+  func.return
+}
+
+// -----
+
+func.func @dvalue(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>,
+    %o: tensor<5x8xf32>, %l: tensor<5xf32>) {
+  // expected-error @below {{linalg_ext.attention_key_gradient: dvalue is tensor<3x8xf32>, not tensor<3x4xf32>}}
+  %dk, %dv = linalg_ext.attention_key_gradient %q, %k, %v, %o, %l, %l scale 0.5 : f64 causal true
+    : (tensor<5x4xf32>, tensor<3x4xf32>, tensor<3x8xf32>, tensor<5x8xf32>, tensor<5xf32>,
+       tensor<5xf32>) -> (tensor<3x4xf32>, tensor<3x4xf32>)
   func.return
 }

@@ -1,0 +1,1 @@
+"""The schedules of attention and its gradients: scores in registers, never in storage."""

@@ -1,0 +1,429 @@
+"""What the schedules of attention share: a workgroup's rows of scores, tile by tile of columns.
+
+A tile of scores stays in registers: a thread holds 4 * `down` rows and 8 columns. Column j of a
+thread is column j * ACROSS + its place among its neighbours. Operands pass through workgroup memory
+in chunks, and tiles of scores where they are multiplied again: none ever reaches storage. Rows are
+queries and columns keys, or the other way around. Tiles that the causal mask hides are never
+visited; only those on the diagonal and at the end are masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import e, log2, prod
+
+from xdsl.dialects import arith, math, memref, vector
+from xdsl.dialects.builtin import Float16Type, IntegerAttr, VectorType, f32, i1, i64
+from xdsl.ir import SSAValue
+
+from stepwell.dialects import kernel
+from stepwell.dialects.linalg_ext import AttendingOp
+from stepwell.passes.index import ZERO, Index, constant, delinearize
+from stepwell.passes.schedules.attention.plan import (
+    ACROSS,
+    CHUNK,
+    COLUMNS,
+    VECTORS,
+    WIDTH,
+    Plan,
+    Shape,
+    vectors_across,
+)
+from stepwell.passes.schedules.frame import Frame, lanes
+from stepwell.passes.schedules.point import quick
+from stepwell.passes.structured import element_type, shape_of
+
+LOWEST = -1e38
+VECTOR = VectorType(f32, [WIDTH])
+FLAGS = VectorType(i1, [WIDTH])
+_ULE, _ULT = 7, 6
+
+Values = Sequence[SSAValue]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over columns: of scores times rows of `operand`, which are as wide as the result."""
+
+    result: SSAValue
+    operand: SSAValue
+
+    @property
+    def features(self) -> int:
+        return shape_of(self.result)[-1]
+
+    @property
+    def across(self) -> int:
+        """Vectors of a row that a thread holds."""
+        return vectors_across(self.features)
+
+    @property
+    def stride(self) -> int:
+        """Elements between two rows of the operand in workgroup memory."""
+        return self.across * ACROSS * WIDTH
+
+
+def shape_of_attention(op: AttendingOp) -> Shape:
+    (*batch, queries, depth), (*_, keys, width) = shape_of(op.query), shape_of(op.value)
+    return Shape(tuple(batch), queries, keys, depth, width)
+
+
+class Tiles:
+    """A workgroup's rows, and what it does with a tile of scores."""
+
+    def __init__(self, frame: Frame, op: AttendingOp, plan: Plan, *, rows_are_keys: bool):
+        self.frame, self.points, self.attention, self.plan = frame, frame.points, op, plan
+        self.rows_are_keys = rows_are_keys
+        self.vector, self.lane = lanes(WIDTH)
+        self.shape = shape = shape_of_attention(op)
+        counts = shape.queries, shape.keys
+        self.row_count, self.column_count = reversed(counts) if rows_are_keys else counts
+        self.row_stride = plan.rows + WIDTH
+        self.column_stride = COLUMNS + WIDTH
+
+    def place(self, sums: Sequence[Sums]) -> tuple[int, int, int]:
+        """Finds the workgroup's rows and allocates memory; returns the grid."""
+        frame, plan = self.frame, self.plan
+        tiles = -(-self.row_count // plan.rows)
+        batches = prod(self.shape.batch)
+        group, grid = frame.workgroup(tiles * batches)
+        group = frame.clamped(group, tiles * batches)
+        tile = group // batches
+        if not self.rows_are_keys:
+            # The last queries see the most keys, the first keys are seen by most: they go first.
+            tile = tile * -1 + (tiles - 1)
+        self.batch = delinearize(group % batches, self.shape.batch)
+        self.thread = frame.thread(plan.threads)
+        self.across, self.down = self.thread % ACROSS, self.thread // ACROSS
+        self.origin = tile * plan.rows
+        sizes = plan.memory(*(each.features for each in sums))
+        self.left, self.right = (frame.shared(f32, size) for size in sizes)
+        return grid
+
+    def loop(self, carried: Values, tile: Callable[[Index, Values], Values]) -> Values:
+        """Runs `tile` for every tile of columns that may have scores, from its first column."""
+        points = self.points
+        trips = -(-self.column_count // COLUMNS)
+        start = end = None
+        if self.attention.causal.value.data and self.rows_are_keys:
+            start = points.index(self.frame.clamped(self.origin // COLUMNS, trips))
+        elif self.attention.causal.value.data:
+            last = points.index((self.origin + (self.plan.rows - 1)) // COLUMNS + 1)
+            end = points.emit(arith.MinUIOp(last, points.index(constant(trips))))
+        return self.frame.loop(
+            trips, carried, lambda number, carried: tile(number * COLUMNS, carried), end, start
+        )
+
+    def product(self, rows: SSAValue, columns: SSAValue, origin: Index, start: Values) -> Values:
+        """start + rows columns^T for a tile: for each row, its vectors of columns."""
+        own = len(self._places(self.plan.rows))
+
+        def fetch(chunk: Index) -> Values:
+            return [
+                *self._fetch_transposed(rows, chunk * CHUNK),
+                *self._fetch_transposed(columns, chunk * CHUNK, origin),
+            ]
+
+        def put(chunk: Index, values: Values) -> None:
+            self._put_transposed(values[:own], self.plan.rows, self.left, self.row_stride)
+            self._put_transposed(values[own:], COLUMNS, self.right, self.column_stride)
+
+        trips = -(-shape_of(rows)[-1] // CHUNK)
+        return self._in_chunks(trips, fetch, put, self.column_stride, VECTORS, start)
+
+    def scores(self, rows: SSAValue, columns: SSAValue, origin: Index) -> Values:
+        """Scores in units of log 2, `LOWEST` where a query does not see a key."""
+        scale = self.splat(self.attention.scale.value.data * log2(e))
+        start = [self.splat(0)] * (self.plan.down * WIDTH * VECTORS)
+        products = self.product(rows, columns, origin, start)
+        return self._masked(origin, [self.map(arith.MulfOp, each, scale) for each in products])
+
+    def add(self, sums: Sums, scores: Values, origin: Index, values: Values) -> Values:
+        """values + scores operand, over a tile."""
+        points, trips = self.points, COLUMNS // CHUNK
+
+        def put(chunk: Index, values: Values) -> None:
+            self._put_rows_of(sums, values)
+            # Registers have no index: which scores are next is a branch.
+            for number in range(trips):
+                operands = points.index(chunk), points.index(constant(number))
+                self.frame.when(
+                    points.emit(arith.CmpiOp(*operands, "eq")),
+                    lambda number=number: self._put_scores(scores, number),
+                )
+
+        def fetch(chunk: Index) -> Values:
+            return self._fetch_rows_of(sums, origin + chunk * CHUNK)
+
+        return self._in_chunks(trips, fetch, put, sums.stride, sums.across, values)
+
+    def _in_chunks(
+        self,
+        trips: int,
+        fetch: Callable[[Index], Values],
+        put: Callable[[Index, Values], None],
+        stride: int,
+        across: int,
+        sums: Values,
+    ) -> Values:
+        """sums + left^T right in chunks: each is fetched into registers while the one before it is
+        multiplied."""
+        first = fetch(ZERO)
+        count = len(first)
+
+        def step(chunk: Index, carried: Values) -> Values:
+            put(chunk, carried[:count])
+            self.frame.barrier()
+            following = carried[:count]
+            if trips > 1:
+                following = fetch(self.frame.clamped(chunk + 1, trips))
+            sums = self._multiply(stride, across, carried[count:])
+            self.frame.barrier()
+            return [*following, *sums]
+
+        return self.frame.loop(trips, [*first, *sums], step)[count:]
+
+    def zeros(self, sums: Sums) -> Values:
+        return [self.splat(0)] * (self.plan.down * WIDTH * sums.across)
+
+    def _places(self, size: int) -> list[tuple[Index, Index]]:
+        """What a thread fetches of a chunk of so many rows or columns: which, and the first of four
+        elements."""
+        vectors = CHUNK // WIDTH
+        numbers = self._numbers(size * vectors)
+        return [(number // vectors, number % vectors * WIDTH) for number in numbers]
+
+    def _numbers(self, count: int) -> list[Index]:
+        """The thread's part of so many vectors, a multiple of the number of threads."""
+        assert count % self.plan.threads == 0
+        return [self.thread + start for start in range(0, count, self.plan.threads)]
+
+    def _fetch_transposed(
+        self, operand: SSAValue, depth: Index, origin: Index | None = None
+    ) -> Values:
+        """The thread's part of a chunk of rows (columns from `origin` on)."""
+        features = shape_of(operand)[-1]
+        values: list[SSAValue] = []
+        for place, part in self._places(self.plan.rows if origin is None else COLUMNS):
+            if origin is None:
+                row, bound = self.origin + place, self.row_count
+            else:
+                block = ACROSS * WIDTH
+                column = (place // block * WIDTH + place % WIDTH) * ACROSS
+                row, bound = origin + column + place % block // WIDTH, self.column_count
+            values.append(self._read(operand, row, bound, depth + part, features))
+        return values
+
+    def _put_transposed(self, values: Values, size: int, memory: SSAValue, stride: int) -> None:
+        """Writes that part to memory[depth][row or column]."""
+        points = self.points
+        for (place, part), value in zip(self._places(size), values, strict=True):
+            for offset in range(WIDTH):
+                at = points.index((part + offset) * stride + place)
+                item = points.lane(value, offset)
+                points.emit.insert(quick(memref.StoreOp, [item, memory, at]))
+
+    def _row_places(self, sums: Sums) -> list[tuple[Index, Index]]:
+        """What a thread fetches of a chunk of the operand's rows: which, and the first of four
+        elements."""
+        vectors = sums.stride // WIDTH
+        numbers = self._numbers(CHUNK * vectors)
+        return [(number // vectors, number % vectors * WIDTH) for number in numbers]
+
+    def _fetch_rows_of(self, sums: Sums, origin: Index) -> Values:
+        """The thread's part of a chunk of the operand's rows."""
+        return [
+            self._read(sums.operand, origin + column, self.column_count, part, sums.features)
+            for column, part in self._row_places(sums)
+        ]
+
+    def _put_rows_of(self, sums: Sums, values: Values) -> None:
+        """Writes that part to memory[column][feature]."""
+        points = self.points
+        for (column, part), value in zip(self._row_places(sums), values, strict=True):
+            at = points.index(column * sums.stride + part)
+            points.emit.insert(quick(vector.StoreOp, [value, self.right, at]))
+
+    def _read(
+        self, operand: SSAValue, row: Index, rows: int, column: Index, columns: int
+    ) -> SSAValue:
+        """A vector along the last dimension, widened, zero past the end."""
+        frame, points = self.frame, self.points
+
+        def read() -> Values:
+            place = (
+                *self.batch,
+                frame.guarded(row, rows),
+                frame.guarded(column // WIDTH, columns // WIDTH) * WIDTH + self.lane,
+            )
+            value = points.broadcast(points.value(operand, place))
+            if isinstance(element_type(operand), Float16Type):
+                value = points.emit(arith.ExtFOp.create(operands=[value], result_types=[VECTOR]))
+            return [value]
+
+        inside = frame.both(frame.below(row, rows), frame.below(column // WIDTH, columns // WIDTH))
+        zero = self.splat(0)
+        (value,) = frame.when(inside, read, lambda: [zero])
+        return value
+
+    def _put_scores(self, scores: Values, chunk: int) -> tuple[()]:
+        """The thread's scores of a chunk of columns to memory[column][row]."""
+        own = CHUNK // ACROSS
+        for part, block in product(range(own), range(self.plan.down)):
+            which, lane = divmod(chunk * own + part, WIDTH)
+            rows = [
+                self.points.lane(scores[(block * WIDTH + row) * VECTORS + which], lane)
+                for row in range(WIDTH)
+            ]
+            self.put_rows(self.across + part * ACROSS, block, self.gather(rows))
+        return ()
+
+    def put_rows(self, line: Index, block: int, value: SSAValue) -> None:
+        """A vector of the thread's rows to memory[line]."""
+        at = self.points.index(line * self.row_stride + self.row(block))
+        self.points.emit.insert(quick(vector.StoreOp, [value, self.left, at]))
+
+    def get_rows(self, line: int, block: int) -> SSAValue:
+        """A vector of the thread's rows in memory[line]."""
+        return self._load(self.left, self.row(block) + line * self.row_stride)
+
+    def row(self, block: int) -> Index:
+        """The first row of a thread's vector of rows, in the tile."""
+        return self.down * WIDTH + block * self.plan.threads_down * WIDTH
+
+    def column(self, origin: Index, vector: int) -> Index:
+        """The columns of a thread's vector of columns."""
+        return origin + (self.lane + vector * WIDTH) * ACROSS + self.across
+
+    def _multiply(self, stride: int, across: int, sums: Values) -> Values:
+        """sums + left^T right over what is in workgroup memory."""
+        results = list(sums)
+        for line in range(CHUNK):
+            rows = [self.get_rows(line, block) for block in range(self.plan.down)]
+            columns = [
+                self._load(self.right, self.across * WIDTH + (v * ACROSS * WIDTH + line * stride))
+                for v in range(across)
+            ]
+            for row in range(self.plan.down * WIDTH):
+                factor = self.of_row(rows, row)
+                for v in range(across):
+                    number = row * across + v
+                    results[number] = self.map(math.FmaOp, factor, columns[v], results[number])
+        return results
+
+    def _masked(self, origin: Index, scores: Values) -> Values:
+        """Scores with the lowest value where a key is not to be seen."""
+        frame, points, plan = self.frame, self.points, self.plan
+        causal, mask = self.attention.causal.value.data, self.attention.mask
+        if not causal and not self.column_count % COLUMNS and mask is None:
+            return scores
+        bound = points.index(constant(self.column_count))
+        end = points.index(origin + COLUMNS)
+        condition = points.emit(arith.CmpiOp(bound, end, "ult"))
+        if causal:
+            # Whether the last key comes after the first query.
+            first, last = self.origin + 1, origin + COLUMNS
+            if self.rows_are_keys:
+                first, last = origin + 1, self.origin + plan.rows
+            diagonal = points.emit(arith.CmpiOp(points.index(first), points.index(last), "ult"))
+            condition = points.emit(arith.OrIOp(condition, diagonal))
+
+        def masked() -> Values:
+            lowest = self.splat(LOWEST)
+            result = list(scores)
+            for number, (row, v) in enumerate(product(range(plan.down * WIDTH), range(VECTORS))):
+                query = self.origin + self.row(row // WIDTH) + row % WIDTH
+                key = column = self.column(origin, v)
+                if self.rows_are_keys:
+                    query, key = key, query
+                if mask is not None:
+                    result[number] = self._with_mask(mask, query, key, result[number])
+                seen = self._compare(_ULT, points.index(column), bound)
+                if causal:
+                    above = self._compare(_ULE, points.index(key), points.index(query))
+                    seen = points.emit(quick(arith.AndIOp, [seen, above], FLAGS))
+                result[number] = points.emit(
+                    quick(kernel.SelectOp, [seen, result[number], lowest], VECTOR)
+                )
+            return result
+
+        return masked() if mask is not None else frame.when(condition, masked, lambda: scores)
+
+    def _with_mask(self, mask: SSAValue, query: Index, key: Index, score: SSAValue) -> SSAValue:
+        shape, points = self.shape, self.points
+        parts: list[SSAValue] = []
+        for lane in range(WIDTH):
+            row = self.frame.clamped(self.in_lane(query, lane), shape.queries)
+            column = self.frame.clamped(self.in_lane(key, lane), shape.keys)
+            parts.append(points.value(mask, (*self.batch, row, column)))
+        given = self.gather(parts)
+        lowest = self.splat(LOWEST)
+        if given.type == FLAGS:
+            return points.emit(quick(kernel.SelectOp, [given, score, lowest], VECTOR))
+        if isinstance(element_type(mask), Float16Type):
+            given = points.emit(arith.ExtFOp.create(operands=[given], result_types=[VECTOR]))
+        total = self.map(math.FmaOp, given, self.splat(log2(e)), score)
+        return self.map(arith.MaximumfOp, total, lowest)
+
+    def _compare(self, predicate: int, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
+        operands = [self.points.broadcast(lhs), self.points.broadcast(rhs)]
+        return self.points.emit(
+            kernel.CmpiOp.create(
+                operands=operands,
+                result_types=[FLAGS],
+                properties={"predicate": IntegerAttr(predicate, i64)},
+            )
+        )
+
+    def store(
+        self, memory: SSAValue, sums: Sums, values: Values, factor: Callable[[int], SSAValue]
+    ) -> None:
+        """Writes sums, times a factor of their row."""
+        frame, points = self.frame, self.points
+        shape, vectors = shape_of(sums.result), sums.features // WIDTH
+        for number, (row, v) in enumerate(
+            product(range(self.plan.down * WIDTH), range(sums.across))
+        ):
+            at = self.origin + self.row(row // WIDTH) + row % WIDTH
+            column = self.across + v * ACROSS
+            value = self.map(arith.MulfOp, values[number], factor(row))
+            if isinstance(element_type(sums.result), Float16Type):
+                narrow = VectorType(element_type(sums.result), [WIDTH])
+                value = points.emit(arith.TruncFOp.create(operands=[value], result_types=[narrow]))
+
+            def write(at: Index = at, column: Index = column, value: SSAValue = value) -> tuple[()]:
+                place = (
+                    *self.batch,
+                    frame.guarded(at, self.row_count),
+                    frame.guarded(column, vectors) * WIDTH + self.lane,
+                )
+                points.store(value, memory, points.position(place, shape))
+                return ()
+
+            inside = frame.both(frame.below(at, self.row_count), frame.below(column, vectors))
+            frame.when(inside, write)
+
+    def in_lane(self, index: Index, lane: int) -> Index:
+        """An index along a vector, in one of its lanes."""
+        assert self.vector is not None
+        return index.substitute({self.vector.var: constant(lane)})
+
+    def of_row(self, vectors: Values, row: int) -> SSAValue:
+        """What vectors of rows hold for a row, in every lane."""
+        return self.points.broadcast(self.points.lane(vectors[row // WIDTH], row % WIDTH))
+
+    def gather(self, values: Values) -> SSAValue:
+        return self.points.emit(kernel.FromElementsOp(*values))
+
+    def _load(self, memory: SSAValue, position: Index) -> SSAValue:
+        at = self.points.index(position)
+        return self.points.emit(quick(vector.LoadOp, [memory, at], VECTOR))
+
+    def splat(self, value: float) -> SSAValue:
+        return self.points.broadcast(self.points.emit.constant(value, f32))
+
+    def map(self, op: type, *operands: SSAValue) -> SSAValue:
+        """`op` lane by lane."""
+        return self.points.emit(quick(op, operands, VECTOR))

@@ -1,0 +1,53 @@
+// Attention and its gradients: whole on GPUs, decomposed elsewhere.
+// RUN: wgpu-opt %s --to=linalg --target=desktop | filecheck %s --check-prefix=LINALG
+// RUN: wgpu-opt %s --to=linalg --target=software | filecheck %s --check-prefix=SOFTWARE
+// RUN: wgpu-opt %s --to=buffers --target=desktop | filecheck %s --check-prefix=BUFFERS
+// RUN: wgpu-opt %s --to=tiled --target=desktop | filecheck %s --check-prefix=TILED
+
+// LINALG-LABEL: @main
+// LINALG:       linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale
+// LINALG:       linalg_ext.attention_key_gradient %q, %k, %v, %o, %l, %d scale
+// LINALG-NOT:   linalg.generic
+// LINALG-LABEL: @masked
+// The mask is a ninth buffer of a kernel for both.
+// LINALG:       linalg_ext.attention_query_gradient
+// LINALG:       %dk, %[[A:.*]] = linalg_ext.attention_key_gradient
+// LINALG:       %[[B:.*]], %dv = linalg_ext.attention_key_gradient
+// LINALG:       func.return {{.*}}%dk, %dv
+
+// SOFTWARE-NOT: linalg_ext
+
+// BUFFERS:      kernel.func @attention_0(
+// BUFFERS:      kernel.func @attention_1(
+// BUFFERS:      func.func @main
+// BUFFERS:        kernel.launch @attention_0(%q, %k, %v, %o, %l, %d, %{{.*}})
+// BUFFERS:        kernel.launch @attention_1(%q, %k, %v, %o, %l, %d, %{{.*}}, %{{.*}})
+// BUFFERS:      func.func @masked
+
+// Tiles of keys begin with the first queries that see them; every access is proved in bounds.
+// TILED:        kernel.func @attention_1(
+// TILED-SAME:   grid = array<i32: 6, 1, 1>
+// TILED-SAME:   kernel.plan = "attention(threads_down=8, down=1)", kernel.in_bounds
+// TILED:        scf.for
+// TILED:        math.fma
+// TILED:        math.exp2
+
+func.func @main(%q: tensor<2x70x8xf32>, %k: tensor<2x70x8xf32>, %v: tensor<2x70x8xf32>,
+    %o: tensor<2x70x8xf32>, %l: tensor<2x70xf32>, %d: tensor<2x70xf32>)
+    -> (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>) {
+  %dq, %dk, %dv = array.attention_gradient %q, %k, %v, %o, %l, %d scale 0.5 : f64 causal true
+    : (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>,
+       tensor<2x70xf32>, tensor<2x70xf32>)
+    -> (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>)
+  func.return %dq, %dk, %dv : tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>
+}
+
+func.func @masked(%q: tensor<2x70x8xf32>, %k: tensor<2x70x8xf32>, %v: tensor<2x70x8xf32>,
+    %o: tensor<2x70x8xf32>, %l: tensor<2x70xf32>, %d: tensor<2x70xf32>, %m: tensor<2x70x70xi1>)
+    -> (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>) {
+  %dq, %dk, %dv = array.attention_gradient %q, %k, %v, %o, %l, %d mask %m scale 0.5 : f64 causal false
+    : (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>,
+       tensor<2x70xf32>, tensor<2x70xf32>, tensor<2x70x70xi1>)
+    -> (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>)
+  func.return %dq, %dk, %dv : tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>
+}
