@@ -8,7 +8,7 @@ domain, so fusion asks it what may be fused, and a schedule replays it to know w
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TypeAlias
@@ -22,6 +22,7 @@ from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.index import (
+    ZERO,
     Index,
     Var,
     apply_map,
@@ -29,6 +30,7 @@ from stepwell.passes.index import (
     invert,
     is_bijection,
     linearize,
+    split_digits,
     var,
 )
 from stepwell.passes.structured import Kind, kind_of, shape_of
@@ -224,13 +226,30 @@ class Domain:
         if self.kind is not Kind.MAP:
             return Boundary.LOOPS
         if not is_bijection(place, shape, self.parallel):
-            return Boundary.SCATTERED
+            place = self._split_variables(place, shape)
+            if not place:
+                return Boundary.SCATTERED
         fresh = [var(size) for size in shape]
         self._substitute(invert(place, shape, fresh))
         self.kind, self.parallel = Kind.CONTRACTION, fresh
         self.reduced = [var(size) for size in _reduced_sizes(op)]
         self._fold(op, tuple(fresh), self.reduced)
         return None
+
+    def _split_variables(self, place: Place, shape: Sequence[int]) -> Place:
+        """The place in digits of the parallel variables, if these make it a bijection; else ()."""
+        digits = split_digits(place)
+        replace = {variable: sum(parts, ZERO) for variable, parts in digits.items()}
+        parallel = [
+            part
+            for variable in self.parallel
+            for part in next((digits[v] for v in variable.variables() & digits.keys()), [variable])
+        ]
+        moved = tuple(component.substitute(replace) for component in place)
+        if not is_bijection(moved, shape, parallel):
+            return ()
+        self._substitute(replace)
+        return moved
 
     def _substitute(self, replace: dict[Var, Index]) -> None:
         def moved(place: Place) -> Place:

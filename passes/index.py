@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import gcd, prod
 from typing import TypeAlias
 
@@ -373,3 +374,33 @@ def invert(index: Sequence[Index], shape: Sequence[int], new: Sequence[Index]) -
         for atom, coefficient in position.terms.items()
         if isinstance(atom, Var)
     }
+
+
+def split_digits(index: Sequence[Index]) -> dict[Var, list[Index]]:
+    """The digits, from the lowest, of every variable that `index` has quotients or remainders of.
+
+    Each digit is a new variable times what it counts; their sum is the old one.
+    """
+    cuts: dict[Var, set[int]] = {}
+    for component in index:
+        for atom in component.terms:
+            if isinstance(atom, Var):
+                continue
+            inner, low = _only_atom(atom.base), 1
+            if isinstance(inner, Div):
+                inner, low = _only_atom(inner.base), inner.divisor
+            if isinstance(inner, Var):
+                cuts.setdefault(inner, set()).update((low, low * atom.divisor))
+    digits: dict[Var, list[Index]] = {}
+    for variable, found in cuts.items():
+        bounds = sorted({1, *found, variable.extent})
+        if all(high % low == 0 for low, high in pairwise(bounds)):
+            digits[variable] = [var(high // low) * low for low, high in pairwise(bounds)]
+    return digits
+
+
+def _only_atom(index: Index) -> Atom | None:
+    if len(index.terms) != 1 or index.const:
+        return None
+    ((atom, coefficient),) = index.terms.items()
+    return atom if coefficient == 1 else None

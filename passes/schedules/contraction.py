@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import AnyFloat, VectorType
@@ -55,8 +55,8 @@ class Contraction:
         self.batch, rows, columns, self.depth = (
             Group(tuple(self.fold.loops[loop] for loop in group)) for group in loops
         )
-        # Vectors run along the columns: these are the loops that the output is contiguous along.
-        self.sides = (1, 0) if self._is_written_along(rows) else (0, 1)
+        # Vectors run along the columns: the loops along which results are closest in the output.
+        self.sides = (1, 0) if self._stride(rows) < self._stride(columns) else (0, 1)
         """The operand of the rows and the operand of the columns."""
         self.rows, self.columns = (rows, columns) if self.sides == (0, 1) else (columns, rows)
         self.add = structured.combiner(op)
@@ -135,14 +135,14 @@ class Contraction:
         tensor, at = max(sources, key=lambda source: structured.size_of(source[0]))
         return linearize(at, shape_of(tensor))
 
-    def _is_written_along(self, group: Group) -> bool:
-        """Whether the kernel's largest output is contiguous along the group's last loop."""
+    def _stride(self, group: Group) -> float:
+        """How far apart the kernel's largest output has neighbours of the group's last loop."""
         if not group.variables or not group.variables[-1].terms:
-            return False
+            return inf
         (last,) = group.variables[-1].terms
         output = max(self.frame.outputs, key=lambda output: structured.size_of(output.tensor))
         position = linearize(output.place, shape_of(output.tensor))
-        return position.terms.get(last) == 1
+        return position.terms.get(last, inf)
 
     def _sources(self, tensor: SSAValue, place: Place) -> Iterator[tuple[SSAValue, Place]]:
         """The buffers that a value is computed from, and where they are read."""

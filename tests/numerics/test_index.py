@@ -17,6 +17,7 @@ from stepwell.passes.index import (
     invert,
     is_bijection,
     linearize,
+    split_digits,
     var,
 )
 
@@ -104,6 +105,18 @@ def test_bijections():
     assert not is_bijection((i,), (6,), (i, j))
     assert not is_bijection((i, j * 2), (6, 8), (i, j))
     assert not is_bijection((i * -1 + 5, j), (6, 4), (i, j))
+
+
+def test_quotients_and_remainders_are_digits():
+    i, j = var(12), var(5)
+    place = (i // 6, j, (i // 2) % 3, i % 2)
+    digits = split_digits(place)
+    assert list(digits) == [the(i)]
+    low, middle, high = digits[the(i)]
+    assert [d.hi for d in (low, middle, high)] == [1, 4, 6]
+    moved = [component.substitute({the(i): low + middle + high}) for component in place]
+    assert is_bijection(moved, (2, 5, 3, 2), [j, low, middle, high])
+    assert split_digits((i // 5, i % 5)) == {}
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
