@@ -88,7 +88,7 @@ func.func @layer_norm_gradient(%x: tensor<6x8xf32>, %w: tensor<8xf32>, %b: tenso
 // A matrix product takes its bias, activation and residual along.
 // CHECK:      kernel.func @contraction_6(%r: tensor<4x16xf32>, %b: tensor<16xf32>, %x: tensor<4x8xf32>, %w: tensor<8x16xf32>) -> tensor<4x16xf32> {
 // CHECK:        "parallel", "parallel", "reduction"
-// CHECK:        math.tanh
+// CHECK:        math.exp
 // CHECK:      func.func @dense
 // CHECK-NEXT:   kernel.launch @contraction_6(%r, %b, %x, %w)
 // CHECK-NEXT:   func.return
@@ -132,9 +132,9 @@ func.func @expensive_operand(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>) -> tenso
 
 // Between two products it is the epilogue of the first.
 // CHECK:      kernel.func @contraction_10(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>) -> tensor<4x16xf32> {
-// CHECK:        math.tanh
+// CHECK:        math.exp
 // CHECK:      kernel.func @contraction_11(
-// CHECK-NOT:    math.tanh
+// CHECK-NOT:    math.exp
 // CHECK:      func.func @layers
 // CHECK-NEXT:   %[[H:.*]] = kernel.launch @contraction_10(%x, %w)
 // CHECK-NEXT:   kernel.launch @contraction_11(%[[H]], %v)
