@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from xdsl.dialects import arith
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
@@ -37,6 +38,11 @@ class Keyed:
     """The comparison: a tensor of bool."""
     place: Place
     """Where it is read."""
+
+    @property
+    def points(self) -> int:
+        """Pairs of an element and a result."""
+        return prod(structured.loop_sizes(self.fold.op))
 
 
 def keyed(domain: Domain) -> Keyed | None:

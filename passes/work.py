@@ -14,6 +14,7 @@ from stepwell.dialects.kernel import FuncOp
 from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain
+from stepwell.passes.keyed import keyed
 
 FLOPS = "stepwell.flops"
 """Arithmetic operations of a launch, one for each scalar operation of a body and point."""
@@ -33,12 +34,16 @@ def byte_size(type: Attribute) -> int:
 def work_of(kernel: FuncOp, domain: Domain) -> dict[str, Attribute]:
     """The attributes that say how much a kernel on buffers, with that domain, does."""
     flops = read = written = 0
+    found = keyed(domain)
     for op in kernel.block.ops:
         if isinstance(op, GenericOp):
             arithmetic = sum(
                 inner.dialect_name() in ("arith", "math") for inner in op.body.block.ops
             )
-            flops += prod(structured.loop_sizes(op)) * arithmetic
+            loops = prod(structured.loop_sizes(op))
+            if found is not None and loops == found.points:
+                loops //= found.row.hi + 1  # Each element belongs to one row.
+            flops += loops * arithmetic
         elif isinstance(op, AttendingOp):
             flops += op.flops
         elif isinstance(op, bufferization.ToTensorOp):

@@ -9,7 +9,8 @@
 // FUSED:     arith.addf
 // FUSED:     func.func @main
 
-// CHECK:     kernel.plan = "keyed_reduction(rows=4, threads=256)"
+// CHECK:     stepwell.flops = 718336
+// CHECK-SAME: kernel.plan = "keyed_reduction(rows=4, threads=256)"
 // CHECK:     gpu.barrier
 // CHECK:     gpu.barrier
 // CHECK:     math.ctpop
