@@ -32,6 +32,7 @@ from stepwell.passes.prove_bounds import ProveBoundsPass
 from stepwell.passes.schedule_kernels import ScheduleKernelsPass
 from stepwell.passes.simplify_array import SimplifyArrayPass
 from stepwell.passes.split_contractions import SplitContractionsPass
+from stepwell.passes.split_launches import SplitLaunchesPass
 from stepwell.passes.split_reductions import SplitReductionsPass
 from stepwell.passes.target import TARGETS, Target
 from stepwell.passes.verification import verify
@@ -108,6 +109,7 @@ STAGES = (
             lambda target: ApplyTuningPass(target.tuning),
             lambda target: ScheduleKernelsPass(target.name),
             lambda target: MergeLaunchesPass(target.name),
+            lambda target: SplitLaunchesPass(target.name),
             _same(ProveBoundsPass),
         ),
         frozenset({"builtin", "func", "kernel", "memref", "arith", "math", "scf", "gpu", "vector"}),

@@ -40,6 +40,9 @@ class Target:
     max_threads: int = 256
     max_workgroups: int = 65535
     max_binding_bytes: int = 128 << 20
+    max_dispatch_flops: int = 300_000_000_000
+    max_dispatch_bytes: int = 20_000_000_000
+    """What a small GPU does in a second: systems reset a device that is busy for two."""
     max_serial_iterations: int = 65535
     """Loop iterations of one invocation: software Vulkan ends loops after this many."""
     tuning: str = ""

@@ -55,7 +55,7 @@ def test_a_stage_on_the_way(names: dict[str, Any]) -> None:
         *("normalize-linalg", "split-reductions", "split-contractions", "fuse-kernels"),
         "expand-math",
         *("bufferize-kernels", "plan-memory", "apply-tuning", "schedule-kernels"),
-        *("merge-launches", "prove-bounds"),
+        *("merge-launches", "split-launches", "prove-bounds"),
     ]
     assert "grid = array<i32:" in str(names["part"])
 
