@@ -75,12 +75,20 @@ def failures(kernel: FuncOp) -> list[str]:
     return proof.failures
 
 
+def serial_iterations(kernel: FuncOp) -> int:
+    """Iterations of all loops together that an invocation of a scheduled kernel does at most."""
+    proof = _Proof(kernel)
+    proof.block(kernel.block)
+    return proof.iterations
+
+
 class _Proof:
     """One walk over a kernel."""
 
     def __init__(self, kernel: FuncOp):
         self.ranges = Ranges(kernel)
         self.failures: list[str] = []
+        self.iterations = 0
 
     def block(self, block: Block) -> None:
         for op in block.ops:
@@ -137,12 +145,16 @@ class _Proof:
     def branch(self, op: Operation) -> None:
         assert isinstance(op, scf.IfOp)
         passed: list[list[Range]] = []
+        before, most = self.iterations, 0
         for region, holds in zip(op.regions, (True, False), strict=True):
             if region.blocks:
                 with self.ranges.where(op.cond, holds) as reached:
                     if reached:
+                        self.iterations = before
                         self.block(region.block)
+                        most = max(most, self.iterations)
                         passed.append(self._passed_on(region.block))
+        self.iterations = max(before, most)
         for number, result in enumerate(op.results if passed else ()):
             found = [values[number] for values in passed]
             self.ranges.given(result, Range(min(x.lo for x in found), max(x.hi for x in found)))
@@ -158,7 +170,10 @@ class _Proof:
             self._fail(op, "is not known to end")
         counter = op.body.block.args[0]
         self.ranges.given(counter, Range(first.lo, max(first.lo, end.hi - 1)))
+        before, self.iterations = self.iterations, 0
         self.block(op.body.block)
+        trips = max(0, -(-(end.hi - first.lo) // max(step.lo, 1)))
+        self.iterations = before + trips * (1 + self.iterations)
 
 
 @cache
