@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from math import prod
 from typing import NamedTuple, TypeAlias
 
-from xdsl.dialects import arith, gpu, vector
+from xdsl.dialects import arith, gpu, math, vector
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
     IndexType,
@@ -400,6 +400,10 @@ def _select(ranges: Ranges, op: Operation) -> Range | None:
     return found[0].join(found[-1]) if found else None
 
 
+def _count_of_bits(ranges: Ranges, op: Operation) -> Range | None:
+    return Range(0, 32)
+
+
 def _same(ranges: Ranges, op: Operation) -> Range | None:
     return ranges.of(op.operands[0])
 
@@ -484,6 +488,9 @@ RULES: dict[type[Operation], Rule] = {
     arith.ExtUIOp: _of_bool(1),
     arith.ExtSIOp: _of_bool(-1),
     arith.SelectOp: _select,
+    math.CtPopOp: _count_of_bits,
+    math.CountLeadingZerosOp: _count_of_bits,
+    math.CountTrailingZerosOp: _count_of_bits,
     vector.BroadcastOp: _same,
     vector.ExtractOp: _extract,
     kernel.FromElementsOp: _elements,

@@ -15,7 +15,9 @@ After: 128 products of depth 784, then their sum.
     %c = linalg.generic {maps = [(m, n, s) -> (s, m, n), (m, n, s) -> (m, n)],
         iterators = ["parallel", "parallel", "reduction"]} ins(%p) outs(%zero) { addf }
 
-The parts are added in their order: results do not depend on how the device runs.
+The parts are added in their order: results do not depend on how the device runs. A depth that is
+more steps than an invocation may do is split even where results occupy the device; if it has no
+divisors for that (a prime), what is left after a multiple of the parts is one part more.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
-from stepwell.passes.linalg_forms import projection, reduction_form, view_form
-from stepwell.passes.split_reductions import chunks_of, cloned_body, sum_of_parts
+from stepwell.passes.linalg_forms import map_form, projection, reduction_form, view_form
+from stepwell.passes.split_reductions import chunks_of, cloned_body, copied, sum_of_parts
+from stepwell.passes.structured import shape_of
 from stepwell.passes.target import Target, target_named
 
 RESULTS = 16
@@ -71,10 +74,19 @@ def _split(op: GenericOp, depth: Sequence[int], target: Target) -> None:
     threads = max(1, structured.size_of(op.results[0]) // RESULTS)
     length = prod(sizes[loop] for loop in depth)
     parts = min(ROUNDS * target.split_threads // threads, length // SHALLOWEST)
-    if threads >= target.split_threads or parts < 2:
+    if threads >= target.split_threads:
+        parts = 1
+    # Schedules take four elements of the depth a step or more: half of the steps are left at most.
+    needed = -(-length // target.max_serial_iterations)
+    parts = max(parts, 1 << (needed - 1).bit_length())
+    if parts < 2:
         return
     chunks = chunks_of(sizes, flags, parts)
     cut = [loop for loop, count in enumerate(chunks) if count]
+    longest = max(depth, key=sizes.__getitem__)
+    if prod(count or 1 for count in chunks) < needed and sizes[longest] % parts:
+        _split(_without_rest(op, longest, sizes[longest] // parts * parts), depth, target)
+        return
     if not cut:
         return
     assert op.parent is not None
@@ -86,6 +98,34 @@ def _split(op: GenericOp, depth: Sequence[int], target: Target) -> None:
     op.results[0].replace_all_uses_with(total)
     op.detach()
     op.erase()
+
+
+def _without_rest(op: GenericOp, loop: int, size: int) -> GenericOp:
+    """The contraction over the first `size` steps of a loop; what is left is added to it."""
+    assert op.parent is not None
+    emit = Emitter(op.parent, before=op, location=op.location)
+    type_, start = op.results[0].type, structured.identity(op).value.data
+    assert isinstance(type_, TensorType)
+    reduced = sum(structured.reduction_flags(op))
+    sums: list[SSAValue] = []
+    for first, last in ((0, size), (size, structured.loop_sizes(op)[loop])):
+        inputs: list[SSAValue] = []
+        for value, map in zip(op.inputs, structured.input_maps(op), strict=True):
+            axes = [int(expr == AffineExpr.dimension(loop)) for expr in map.results]
+            shape = [last - first if a else n for a, n in zip(axes, shape_of(value), strict=True)]
+            places = (AffineExpr.dimension(i) + first * a for i, a in enumerate(axes))
+            part = TensorType(structured.element_type(value), shape)
+            inputs.append(view_form(emit, value, AffineMap(len(axes), 0, tuple(places)), part))
+        maps = list(op.indexing_maps.data[:-1])
+        sums.append(reduction_form(emit, inputs, maps, reduced, start, type_, cloned_body(op)))
+    combine = structured.combiner(op)
+    total = map_form(emit, sums, type_, lambda to, args: to(copied(combine, args[:2])))
+    op.results[0].replace_all_uses_with(total)
+    op.detach()
+    op.erase()
+    head = sums[0].owner
+    assert isinstance(head, GenericOp)
+    return head
 
 
 def _partial(

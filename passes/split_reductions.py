@@ -129,7 +129,7 @@ def _without_rest(emit: Emitter, op: GenericOp, parts: int) -> GenericOp:
     assert isinstance(result.type, TensorType)
     combine = structured.combiner(op)
     both = map_form(
-        emit, pieces, result.type, lambda inner, values: inner(_copy(combine, values[:2]))
+        emit, pieces, result.type, lambda inner, values: inner(copied(combine, values[:2]))
     )
     result.replace_all_uses_with(both)
     op.detach()
@@ -245,7 +245,7 @@ def sum_of_parts(emit: Emitter, op: GenericOp, partial: SSAValue, order: Sequenc
 
     def body(inner: Emitter, arguments: Sequence[SSAValue]) -> SSAValue:
         new, accumulator = arguments
-        return inner(_copy(combine, [accumulator, new]))
+        return inner(copied(combine, [accumulator, new]))
 
     start = structured.identity(op).value.data
     reduced = rank - type_.get_num_dims()
@@ -253,7 +253,8 @@ def sum_of_parts(emit: Emitter, op: GenericOp, partial: SSAValue, order: Sequenc
     return reduction_form(emit, [partial], [projection(rank, loops)], reduced, start, type_, body)
 
 
-def _copy(op: Operation, operands: Sequence[SSAValue]) -> Operation:
+def copied(op: Operation, operands: Sequence[SSAValue]) -> Operation:
+    """A scalar operation on other operands."""
     return type(op).create(
         operands=operands,
         result_types=[result.type for result in op.results],

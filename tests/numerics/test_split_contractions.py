@@ -50,3 +50,14 @@ def test_parts_add_up(label: str) -> None:
     assert kinds == ["contraction", "reduction"], "the depth is split"
     (result,) = on_device(program, arrays)
     assert_close(result, expected, 1e-5)
+
+
+@pytest.mark.parametrize("target", ["software", "desktop"])
+def test_a_deep_prime_is_split_too(target: str) -> None:
+    """A depth of 270,001 is 67,501 steps of four, which software Vulkan would not finish."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=s).astype(np.float32) for s in ((2, 270_001), (270_001, 3)))
+    program = program_of(traced(operator.matmul, [a, b]), target)
+    (result,) = on_device(program, [a, b])
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    assert np.abs(result - exact).max() < 1e-5 * np.sqrt(270_001)

@@ -22,6 +22,7 @@ from stepwell.passes.convert_array_to_linalg import ConvertArrayToLinalgPass
 from stepwell.passes.decompose_composites import DecomposeCompositesPass
 from stepwell.passes.differentiate import DifferentiatePass
 from stepwell.passes.pipeline import STAGES, lower
+from stepwell.passes.prove_bounds import serial_iterations
 from stepwell.passes.target import TARGETS
 
 Arrays = Sequence[np.ndarray[Any, Any]]
@@ -68,15 +69,24 @@ def not_proved(module: ModuleOp) -> list[str]:
     ]
 
 
+def too_long(module: ModuleOp) -> list[str]:
+    """The kernels of a module at `tiled` with more serial iterations than software Vulkan does."""
+    most = TARGETS[0].max_serial_iterations
+    kernels = [op for op in module.ops if isinstance(op, FuncOp) and op.grid is not None]
+    found = {op.sym_name.data: serial_iterations(op) for op in kernels}
+    return [f"{name}: {count} iterations" for name, count in found.items() if count > most]
+
+
 def stage(name: str) -> Callable[[ModuleOp, Arrays], Arrays]:
     """Lowers to that stage of the pipeline, verifying after each pass, and runs it in NumPy.
 
-    Every kernel is proved to be in bounds.
+    Every kernel is proved to be in bounds, and to end soon enough.
     """
 
     def execute(module: ModuleOp, arguments: Arrays) -> Arrays:
         lower(module, TARGETS[0], name, verify_each=True)
         assert not_proved(module) == []
+        assert too_long(module) == []
         return run(module, "main", arguments)
 
     return execute

@@ -65,11 +65,14 @@ def vectors_across(features: int) -> int:
 
 def plans(target: Target, kind: type, shape: Shape) -> list[Plan]:
     """The plans of the operation `kind` of `linalg_ext`, best first; none where it should not stay
-    whole: rows that are no vectors, results too wide for registers, too few rows for a tile.
+    whole: rows that are no vectors, results too wide for registers, too few rows for a tile, or so
+    many that an invocation may not go over them.
     """
     if not target.tiles_in_workgroup_memory or shape.depth % WIDTH or shape.width % WIDTH:
         return []
     if min(shape.queries, shape.keys) < CHUNK or 0 in (*shape.batch, shape.depth, shape.width):
+        return []
+    if max(shape.queries, shape.keys) > 4 * target.max_serial_iterations:
         return []
     results = _results(kind, shape)
     held = (1 if kind is AttentionOp else 2) * VECTORS + sum(map(vectors_across, results))

@@ -29,3 +29,16 @@ func.func @whole(%a: tensor<16x8191xf32>, %b: tensor<8191x16xf32>, %c: tensor<10
   %1 = array.dot_general %c, %d batch [], [] contracting [1], [0] : (tensor<1024x512xf32>, tensor<512x1024xf32>) -> tensor<1024x1024xf32>
   func.return %0, %1 : tensor<16x16xf32>, tensor<1024x1024xf32>
 }
+
+// A depth of 70,001, a prime, is more steps than an invocation may do: two parts of 35,000, and a rest.
+// CHECK-LABEL: func.func @prime
+// CHECK:         tensor<1024x2x35000xf32>
+// CHECK:         -> tensor<2x1024x1024xf32>
+// CHECK:         tensor<1024x1xf32>
+// CHECK:         func.return
+// SOFTWARE-LABEL: func.func @prime
+// SOFTWARE:       tensor<1024x2x35000xf32>
+func.func @prime(%a: tensor<1024x70001xf32>, %b: tensor<70001x1024xf32>) -> tensor<1024x1024xf32> {
+  %0 = array.dot_general %a, %b batch [], [] contracting [1], [0] : (tensor<1024x70001xf32>, tensor<70001x1024xf32>) -> tensor<1024x1024xf32>
+  func.return %0 : tensor<1024x1024xf32>
+}
