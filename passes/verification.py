@@ -3,6 +3,7 @@
 The rules of most operations speak of nothing but their own types and attributes, so that two of one
 class, types and attributes are both valid or both not. Kernels repeat few of them very often.
 """
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ class _Verifier:
 
     def operation(self, op: Operation) -> None:
         """Verifies what it holds, then itself."""
-        if op.regions or op.successors or not _speaks_of_itself(type(op)):
+        if op.regions or op._successors or not _speaks_of_itself(type(op)):
             for region in op.regions:
                 for block in region.blocks:
                     if block.parent is not region:
@@ -57,18 +58,17 @@ class _Verifier:
             op = op.next_op
 
     def _once(self, op: Operation) -> None:
-        operands = op.operands
         same = (
             type(op),
-            *[id(operand.type) for operand in operands],
-            None,
-            *[id(result.type) for result in op.results],
+            *[None if type(o) is ErasedSSAValue else id(o._type) for o in op._operands],
+            0,  # No id: operands end here.
+            *[id(result._type) for result in op.results],
             *[(name, id(value)) for name, value in op.properties.items()],
             *[(name, id(value)) for name, value in op.attributes.items()],
         )
-        erased = ErasedSSAValue in map(type, operands)
-        if same in self._same and not erased:
+        if same in self._same:
             return
+        operands = op.operands
         number = self._number
         signature = (
             type(op),
@@ -77,7 +77,7 @@ class _Verifier:
             tuple([(name, number(value)) for name, value in op.properties.items()]),
             tuple([(name, number(value)) for name, value in op.attributes.items()]),
         )
-        if signature not in self._valid or erased:
+        if signature not in self._valid or None in same:
             op.verify()
             self._valid.add(signature)
         self._same.add(same)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from xdsl.dialects import arith, func
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, f32, i32
+from xdsl.dialects import arith, func, scf
+from xdsl.dialects.builtin import FunctionType, IndexType, IntegerAttr, ModuleOp, f32, i32
 from xdsl.ir import Block, Region
 from xdsl.utils.exceptions import VerifyException
 
+from stepwell.dialects.kernel import FuncOp, ReturnOp
 from stepwell.passes.verification import verify
 
 
@@ -77,3 +78,22 @@ def test_an_erased_operand() -> None:
     block.insert_op_after(last, adds[3])
     adds[1].result.erase(safe_erase=False)
     both_reject(found)
+
+
+def shader(*, outside: bool) -> ModuleOp:
+    """A loop in a kernel, whose body adds a value of the kernel's or of the function beside it."""
+    body = Block(arg_types=[IndexType()])
+    zero = arith.ConstantOp(IntegerAttr(0, IndexType()))
+    other = arith.ConstantOp(IntegerAttr(1, IndexType()))
+    used = other if outside else zero
+    body.add_ops([arith.AddiOp(body.args[0], used.result), scf.YieldOp()])
+    loop = scf.ForOp(zero, zero, zero, [], Region(body))
+    inner = Block([zero, loop, ReturnOp()])
+    kernel = FuncOp("kernel", FunctionType.from_lists([], []), Region(inner))
+    host = func.FuncOp("main", ((), ()), Region(Block([other, func.ReturnOp()])))
+    return ModuleOp([host, kernel])
+
+
+def test_a_kernel_sees_only_what_it_holds() -> None:
+    verify(shader(outside=False))
+    both_reject(shader(outside=True))
