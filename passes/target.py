@@ -56,7 +56,7 @@ TARGETS = (
         tiles_in_workgroup_memory=False,
         row_threads=1,
         row_registers=128,
-        map_threads=64,
+        map_threads=256,
         split_threads=64,
         small_grid=8,
     ),
