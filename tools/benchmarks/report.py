@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,19 +51,31 @@ class ReportError(Exception):
 def write(paths: Sequence[str], folder: Path) -> list[Path]:
     """Writes performance.md and a picture for each file that has rows for one. Raises: ReportError.
 
-    Returns what was written.
+    Sections of devices that no file is about stay as they are. Returns what was written.
     """
+    documents = [_read(path) for path in paths]
+    page = folder / "performance.md"
+    sections = _sections(page.read_text("utf-8") if page.exists() else "")
     written: list[Path] = []
-    parts = [_HEAD]
-    for number, path in enumerate(paths):
-        document = _read(path)
-        picture = folder / f"performance{f'-{number + 1}' if number else ''}.svg"
+    for document in documents:
+        name = _short(document["device"])
+        picture = folder / f"performance-{name}.svg"
         if draw(document, picture):
             written.append(picture)
-        parts.append(section(document, picture.name if picture in written else ""))
-    page = folder / "performance.md"
-    page.write_text("\n".join(parts), "utf-8")
+        sections[name] = section(document, picture.name if picture in written else "")
+    page.write_text("\n".join([_HEAD, *sections.values()]), "utf-8")
     return [page, *written]
+
+
+def _sections(page: str) -> dict[str, str]:
+    """The sections of a report, by the short names of their devices."""
+    _, *parts = page.split("\n## ")
+    return {_short(part.partition("\n")[0]): f"## {part.rstrip()}\n" for part in parts}
+
+
+def _short(device: str) -> str:
+    """A device's name without its driver, as names of files have it."""
+    return re.sub(r"[^a-z0-9]+", "-", device.partition(" (")[0].lower()).strip("-")
 
 
 def section(document: Mapping[str, Any], picture: str = "") -> str:

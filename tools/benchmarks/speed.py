@@ -17,7 +17,7 @@ import numpy as np
 
 from stepwell.backends.device import ReferenceDevice, open_device
 from stepwell.tools.benchmarks.device_time import copy_bandwidth, device_seconds
-from stepwell.tools.benchmarks.figures import PEERS, Benchmark, Figure, Settings, Work, measure
+from stepwell.tools.benchmarks.figures import PEERS, Bar, Benchmark, Figure, Settings, Work, measure
 from stepwell.tools.benchmarks.rows import Task
 from stepwell.tools.benchmarks.tinygrad_peer import TinygradPeer
 from stepwell.tools.benchmarks.torch_peer import TorchPeer
@@ -96,6 +96,17 @@ def _measure(task: Task, settings: Settings, *, gpu: bool) -> Figure:
     )
 
 
+def _first(task: Task, figure: Figure) -> Figure:
+    """The first call of a row: tracing, compiling, making pipelines, and running."""
+    more = figure.more
+    peers = {name: more[key] for name in PEERS if (key := f"first_{name}_s") in more}
+    return Figure(
+        f"{figure.name}.first", f"first call: {task.what}",
+        more["prepare_s"] + more["first_ours_s"], "s", {**peers, "bar": task.first},
+        bars=(Bar("bar", 1.0, 1.0),),
+    )  # fmt: skip
+
+
 def _by_device(
     task: Task, settings: Settings, ours: Prepared, works: dict[str, Work], torch: Any,
     more: dict[str, float],
@@ -164,7 +175,10 @@ def _benchmark(task: Task, *, gpu: bool) -> Benchmark:
         if needs:
             print(f"stepwell bench: no speed.{task.name}: no sw.{needs} yet", file=sys.stderr)
             return
-        yield _measure(task, settings, gpu=gpu)
+        figure = _measure(task, settings, gpu=gpu)
+        yield figure
+        if task.first:
+            yield _first(task, figure)
         gc.collect()
         torch = _peers.get(("torch", gpu))
         if isinstance(torch, TorchPeer):
