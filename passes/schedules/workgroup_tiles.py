@@ -50,6 +50,16 @@ class Plan:
         """Vectors of columns of a tile."""
         return self.across * self.threads_across
 
+    @property
+    def bytes(self) -> int:
+        """Workgroup memory of the tiles."""
+        return 4 * self.depth * (self.rows + WIDTH + self.vectors * WIDTH)
+
+    def work(self, contraction: Contraction) -> float:
+        """Results that the tiles compute, needed or not, and what reading their factors adds."""
+        read = (self.down + self.across) / (self.down * self.across * WIDTH)
+        return self.tiles(contraction) * self.rows * self.vectors * (1 + read)
+
     def tiles(self, contraction: Contraction) -> int:
         """Workgroups that the contraction takes."""
         rows = -(-contraction.rows.extent // self.rows)
@@ -57,18 +67,27 @@ class Plan:
         return contraction.batch.extent * rows * columns
 
 
-PLANS = (Plan(2, 2, 16, 8, 16), Plan(2, 1, 8, 16, 16), Plan(1, 1, 16, 16, 16))
+PLANS = (
+    Plan(2, 2, 16, 8, 16),
+    Plan(2, 2, 8, 16, 16),
+    Plan(2, 1, 8, 16, 16),
+    Plan(1, 2, 4, 32, 16),
+    Plan(1, 2, 4, 32, 8),
+    Plan(1, 1, 16, 16, 16),
+)
 
 
 def plans(contraction: Contraction) -> list[Plan]:
-    """Every plan, best first: the largest tiles of which there are enough for the device.
+    """Every plan that the target admits, best first: the least work, with enough tiles for it.
 
-    Where even the smallest are too few, the smallest come first.
+    Where even the smallest tiles are too few, the smallest come first.
     """
     target = contraction.frame.target
+    admitted = [plan for plan in PLANS if plan.bytes <= target.max_workgroup_bytes]
     enough = target.split_threads // target.max_threads
-    occupying = [plan for plan in PLANS if plan.tiles(contraction) >= enough]
-    return [*occupying, *(plan for plan in reversed(PLANS) if plan not in occupying)]
+    occupying = [plan for plan in admitted if plan.tiles(contraction) >= enough]
+    rest = [plan for plan in reversed(admitted) if plan not in occupying]
+    return [*sorted(occupying, key=lambda plan: plan.work(contraction)), *rest]
 
 
 @dataclass
