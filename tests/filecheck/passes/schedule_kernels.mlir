@@ -28,24 +28,24 @@ func.func @scalars(%x: tensor<7xf32>) -> tensor<7xf32> {
 }
 
 // More threads than elements: a guard.
-// CHECK:      kernel.func @map_2({{.*}} attributes {workgroup_size = array<i32: 64, 1, 1>, grid = array<i32: 2, 1, 1>
+// CHECK:      kernel.func @map_2({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>, grid = array<i32: 2, 1, 1>
 // CHECK:        %[[C:.*]] = arith.cmpi ult, %{{.*}}, %{{.*}} : index
 // CHECK-NEXT:   scf.if %[[C]] {
 // CHECK:          math.exp
 // CHECK:        kernel.return
-func.func @guard(%x: tensor<67xf32>) -> tensor<67xf32> {
-  %0 = array.exp %x : (tensor<67xf32>) -> tensor<67xf32>
-  func.return %0 : tensor<67xf32>
+func.func @guard(%x: tensor<267xf32>) -> tensor<267xf32> {
+  %0 = array.exp %x : (tensor<267xf32>) -> tensor<267xf32>
+  func.return %0 : tensor<267xf32>
 }
 
 // More workgroups than a dimension allows are folded into two.
 // CHECK:      kernel.func @map_3({{.*}} grid = array<i32: 32769, 2, 1>
 // CHECK:        <dim x>
 // CHECK:        <dim y>
-// DESKTOP:    kernel.func @map_3({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>, grid = array<i32: 16385, 1, 1>
-func.func @folded(%x: tensor<16777220xf32>) -> tensor<16777220xf32> {
-  %0 = array.exp %x : (tensor<16777220xf32>) -> tensor<16777220xf32>
-  func.return %0 : tensor<16777220xf32>
+// DESKTOP:    kernel.func @map_3({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>, grid = array<i32: 32769, 2, 1>
+func.func @folded(%x: tensor<67108868xf32>) -> tensor<67108868xf32> {
+  %0 = array.exp %x : (tensor<67108868xf32>) -> tensor<67108868xf32>
+  func.return %0 : tensor<67108868xf32>
 }
 
 // Rows: a thread a row where registers are what is fast, many threads a row on a GPU, which then
