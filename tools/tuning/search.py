@@ -21,7 +21,7 @@ from stepwell.tools.tuning.isolation import isolated, plans_of
 
 Values = np.ndarray[Any, np.dtype[Any]]
 
-GAIN = 1.03
+GAIN = 1.05
 """How many times as fast a plan has to be to be kept: clocks are not that exact."""
 TOLERANCE = {"f": 1e-4, "e": 1e-2}
 """The largest difference of f32 and f16 from the default plan's results, relative to the largest of
