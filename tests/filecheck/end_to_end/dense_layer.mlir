@@ -10,7 +10,7 @@
 // LINALG:      func.func @main
 // LINALG:        %{{.*}} = linalg.generic {{.*}} = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<16x32xf32>, tensor<32x64xf32>)
 // LINALG:        linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d1)>, affine_map<(d0, d1) -> (d0, d1)>]{{.*}} ins(%b : tensor<64xf32>)
-// LINALG:          math.tanh
+// LINALG:          math.exp
 // LINALG:        func.return %y
 
 // FUSED:      kernel.func @contraction_0(%b: tensor<64xf32>, %x: tensor<16x32xf32>, %w: tensor<32x64xf32>) -> tensor<16x64xf32> {
@@ -24,14 +24,16 @@
 // BUFFERS-NEXT:   kernel.launch @contraction_0(%b, %x, %w, %0)
 // BUFFERS-NEXT:   func.return %0
 
-// 8 rows x 2 vectors a thread, 8 threads along the columns: a workgroup has 8 x 64 results. In the
-// loop, 8 vectors of %x along the depth and 4 x 2 vectors of %w.
-// TILED:      kernel.func @contraction_0({{.*}} attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 2, 1, 1>
+// 8 rows x 1 vector a thread, 8 threads along the columns: a workgroup has 8 x 32 results. In the
+// loop, 8 vectors of %x along the depth and 4 vectors of %w; the epilogue is written once.
+// TILED:      kernel.func @contraction_0({{.*}} attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 4, 1, 1>
 // TILED:        scf.for
 // TILED-COUNT-8: vector.load %x[
-// TILED-COUNT-8: vector.load %w[
+// TILED-COUNT-4: vector.load %w[
 // TILED:          scf.yield
-// TILED-COUNT-16: vector.store
+// TILED-COUNT-8: vector.store %{{.*}} #kernel.workgroup
+// TILED:        scf.for
+// TILED:          vector.store %{{.*}} : memref<1024xf32>
 // TILED:        kernel.return
 
 // DESKTOP:      kernel.func @contraction_0({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>, grid = array<i32: 1, 1, 1>

@@ -91,15 +91,17 @@ func.func @long(%x: tensor<64x1024xf32>) -> tensor<64xf32> {
   func.return %0 : tensor<64xf32>
 }
 
-// A product: tiles of 8 rows x 2 vectors in registers, the depth in steps of four, or tiles of both
+// A product: tiles of 8 rows x 1 vector in registers, the depth in steps of four, or tiles of both
 // operands in workgroup memory.
-// CHECK:      kernel.func @contraction_6(%x: memref<64xf32>, %w: memref<512xf32>, %{{.*}}: memref<512xf32>) attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 1, 1, 1>, stepwell.flops = 8192 : i64
+// CHECK:      kernel.func @contraction_6(%x: memref<64xf32>, %w: memref<512xf32>, %{{.*}}: memref<512xf32>) attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 2, 1, 1>, stepwell.flops = 8192 : i64
 // CHECK-NOT:    memref.alloca
 // CHECK:        scf.for
-// CHECK-COUNT-64: math.fma %{{.*}}, %{{.*}}, %{{.*}} : vector<4xf32>
+// CHECK-COUNT-32: math.fma %{{.*}}, %{{.*}}, %{{.*}} : vector<4xf32>
 // CHECK-NOT:    math.fma
 // CHECK:        scf.yield
-// CHECK-COUNT-16: vector.store
+// CHECK-COUNT-8: vector.store %{{.*}} #kernel.workgroup
+// CHECK:        scf.for
+// CHECK:          vector.store %{{.*}} : memref<512xf32>
 // CHECK:        kernel.return
 // A subgroup reads eight rows at once, four steps of the depth each, and broadcasts them.
 // BROADCAST:      kernel.func @contraction_6({{.*}} attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 2, 1, 1>, subgroup_size = 8 : i32
