@@ -39,7 +39,7 @@ from stepwell.passes.structured import Kind
 
 @dataclass(frozen=True)
 class Choice:
-    """A schedule with one of its plans; None if it has no parameters."""
+    """A schedule with one of its plans."""
 
     schedule: str
     plan: Any
@@ -47,8 +47,7 @@ class Choice:
     """Lays the kernel out. A frame is built in: only one choice of a frame can be run."""
 
     def __str__(self) -> str:
-        parameters = repr(self.plan).removeprefix(type(self.plan).__qualname__)
-        return self.schedule + (parameters if self.plan is not None else "")
+        return self.schedule + repr(self.plan).removeprefix(type(self.plan).__qualname__)
 
 
 def choices(frame: Frame) -> list[Choice]:

@@ -45,7 +45,7 @@
 // DESKTOP:        kernel.return
 
 // WGSL:      %0 = webgpu.buffer "output", 4096
-// WGSL-NEXT: webgpu.dispatch @contraction_0 [2, 1, 1](%b, %x, %w, %0)
+// WGSL-NEXT: webgpu.dispatch @contraction_0 [4, 1, 1](%b, %x, %w, %0)
 // WGSL-NEXT: func.return %0
 
 // TEXT:      @group(0) @binding(0) var<storage, read> b: array<vec4<f32>, 16>;
