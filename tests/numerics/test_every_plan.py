@@ -17,7 +17,6 @@ from stepwell.passes.schedules import choice
 from stepwell.passes.schedules.choice import Choice
 from stepwell.passes.schedules.frame import Frame
 
-
 WORK: dict[str, tuple[Callable[..., Any], Callable[..., Any], list[tuple[int, ...]]]] = {
     "map": (lambda x, y: sw.exp(x) * y.T, lambda x, y: np.exp(x) * y.T, [(37, 53), (53, 37)]),
     "sums": (lambda x: x.sum(axis=1), lambda x: x.sum(axis=1), [(19, 7)]),
