@@ -66,6 +66,9 @@ class Domain:
     outputs: dict[SSAValue, Place] = field(default_factory=dict[SSAValue, Place])
     """The values that the kernel stores, and where in the domain each element is computed."""
     folds: list[Fold] = field(default_factory=list[Fold])
+    crossings: list[Fold] = field(default_factory=list[Fold])
+    """Reductions across the rows that `folds` go along: each of `team` rows in order, stored."""
+    team: int = 1
 
     @staticmethod
     def of(ops: Iterable[Operation], stored: Container[SSAValue]) -> Domain:
@@ -108,6 +111,8 @@ class Domain:
             return self._add_map(op, stored)
         assert isinstance(op, GenericOp)
         places = self.places.get(op.results[0], [])
+        if stored and not places and kind is Kind.REDUCTION:
+            return self._add_crossing(op)
         if len(places) != 1:
             return Boundary.PLACES
         refusal = (
@@ -221,6 +226,26 @@ class Domain:
         self._fold(op, place, loops)
         return None
 
+    def _add_crossing(self, op: GenericOp) -> Boundary | None:
+        """A reduction of as many neighbouring rows at a time as it has reduced iterations.
+
+        Its first loops number these teams of rows, its others run along a row.
+        """
+        if self.kind is not Kind.REDUCTION:
+            return Boundary.LOOPS
+        rows, lengths = [v.hi + 1 for v in self.parallel], [v.hi + 1 for v in self.reduced]
+        sizes, shape = _reduced_sizes(op), shape_of(op.results[0])
+        team = prod(sizes)
+        teams = next((n for n in range(len(shape)) if prod(shape[:n]) * team == prod(rows)), None)
+        if teams is None or prod(shape[teams:]) != prod(lengths) or self.team not in (1, team):
+            return Boundary.LENGTH
+        row, position = linearize(self.parallel, rows), linearize(self.reduced, lengths)
+        place = (*delinearize(row // team, shape[:teams]), *delinearize(position, shape[teams:]))
+        self.team = team
+        self.outputs[op.results[0]] = place
+        self._fold(op, place, delinearize(row % team, sizes), self.crossings)
+        return None
+
     def _add_contraction(self, op: GenericOp, place: Place) -> Boundary | None:
         shape = shape_of(op.results[0])
         if self.kind is not Kind.MAP:
@@ -258,7 +283,13 @@ class Domain:
         self.places = {value: [moved(p) for p in ps] for value, ps in self.places.items()}
         self.outputs = {value: moved(p) for value, p in self.outputs.items()}
 
-    def _fold(self, op: GenericOp, place: Place, reduced: list[Index] | Place) -> None:
+    def _fold(
+        self,
+        op: GenericOp,
+        place: Place,
+        reduced: Sequence[Index],
+        folds: list[Fold] | None = None,
+    ) -> None:
         flags = structured.reduction_flags(op)
         loops: list[Index] = [place[0] if place else var(1)] * len(flags)
         for expr, component in zip(structured.output_map(op).results, place, strict=True):
@@ -269,7 +300,7 @@ class Domain:
             if is_reduced:
                 loops[loop] = next(remaining)
         self.members.append(op)
-        self.folds.append(Fold(op, place, loops))
+        (self.folds if folds is None else folds).append(Fold(op, place, loops))
         self._read(op, loops)
 
     def _read_operands(self, op: Operation, place: Place) -> None:

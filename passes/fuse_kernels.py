@@ -37,6 +37,7 @@ from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
 from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import BOUNDARY, Boundary, remark
+from stepwell.passes.crossings import join_crossings
 from stepwell.passes.donation import scalar_slots
 from stepwell.passes.grouping import Group, Grouping
 from stepwell.passes.structural_key import StructuralKeys
@@ -55,28 +56,30 @@ class FuseKernelsPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         kernels: dict[object, str] = {}
         keys = StructuralKeys()
+        target = target_named(self.target)
         for function in list(op.body.block.ops):
             if isinstance(function, func.FuncOp) and function.body.blocks:
-                grouping = Grouping(function, target_named(self.target).max_storage_buffers)
-                _outline(op, function, grouping.run(), kernels, keys)
+                grouping = Grouping(function, target.max_storage_buffers)
+                grouping.run()
+                join_crossings(grouping, target)
+                _outline(op, function, grouping, kernels, keys)
 
 
 def _outline(
     module: ModuleOp,
     function: func.FuncOp,
-    groups: list[Group],
+    grouping: Grouping,
     kernels: dict[object, str],
     keys: StructuralKeys,
 ) -> None:
     """Replaces the operations of each group by the launch of an outlined kernel."""
     block = function.body.block
     slots = scalar_slots(function)
-    position = {op: index for index, op in enumerate(block.ops)}
     launched: dict[SSAValue, SSAValue] = {}
     last = block.last_op
     assert last is not None
-    for group in _in_order(groups):
-        members = sorted(group.members, key=position.__getitem__)
+    for group in _in_order(grouping.groups):
+        members = grouping.in_order(group)
         inputs = group.domain.inputs()
         outputs = list(group.domain.outputs)
         arg_attrs: list[dict[str, Attribute]] = [

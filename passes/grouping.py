@@ -49,6 +49,7 @@ class Grouping:
 
     def __init__(self, function: func.FuncOp, max_buffers: int):
         self.block = function.body.block
+        self.position = {op: index for index, op in enumerate(self.block.ops)}
         self.max_buffers = max_buffers
         self.groups: list[Group] = []
         self.readers: dict[SSAValue, list[Group]] = {}
@@ -60,13 +61,26 @@ class Grouping:
         self.donated = donated_arguments(function)
         self.scalars = scalar_slots(function)
 
-    def run(self) -> list[Group]:
+    def run(self) -> None:
+        """Places every operation."""
         for op in reversed(list(self.block.ops)):
             if isinstance(op, AttendingOp):
                 self._place_alone(op)
             elif isinstance(op, GenericOp | FillOp):
                 self._place(op)
-        return self.groups
+
+    def in_order(self, group: Group) -> list[Operation]:
+        """The members of a group as its kernel has them.
+
+        They are in the order of the program, but for reductions across rows and what these read,
+        which come first: a domain is replayed from its last operation on, which gives it its rows.
+        """
+        early: set[object] = {fold.op for fold in group.domain.crossings}
+        members = sorted(group.members, key=self.position.__getitem__)
+        for op in reversed(members):
+            if op in early:
+                early.update(value.owner for value in tensors_read(op))
+        return sorted(members, key=lambda op: op not in early)
 
     def _place_alone(self, op: AttendingOp) -> None:
         """An operation of several results, whose kernel only what it reads may join."""
@@ -83,12 +97,7 @@ class Grouping:
     def _place(self, op: GenericOp | FillOp) -> None:
         (result,) = op.results
         readers = self.readers.get(result, [])
-        # Operations within bodies read it where their generic operation stands.
-        users = [use.operation for use in result.uses]
-        escapes = any(
-            user.parent is self.block and not isinstance(user, GenericOp | FillOp | AttendingOp)
-            for user in users
-        )
+        escapes = self.escapes(result)
         if not structured.size_of(result) or not (readers or escapes):
             return
         kind = self._kind(op)
@@ -115,6 +124,15 @@ class Grouping:
         self._add(op, group, stored=True)
         group.boundaries[result] = reasons
         self._follow(group, readers)
+
+    def escapes(self, value: SSAValue) -> bool:
+        """Whether the function returns a value, or something else than a group reads it."""
+        # Operations within bodies read it where their generic operation stands.
+        users = [use.operation for use in value.uses]
+        return any(
+            user.parent is self.block and not isinstance(user, GenericOp | FillOp | AttendingOp)
+            for user in users
+        )
 
     def _no_inline(
         self, op: GenericOp | FillOp, kind: Kind, readers: list[Group]
@@ -222,7 +240,7 @@ class Grouping:
 
     def _tensors_read(self, op: Operation) -> list[SSAValue]:
         if op not in self.reads:
-            self.reads[op] = _tensors_read(op)
+            self.reads[op] = tensors_read(op)
         return self.reads[op]
 
     def _kind(self, op: Operation) -> Kind:
@@ -269,7 +287,7 @@ class Grouping:
                 earlier.after |= added
 
 
-def _tensors_read(op: Operation) -> list[SSAValue]:
+def tensors_read(op: Operation) -> list[SSAValue]:
     if isinstance(op, AttendingOp):
         return [*dict.fromkeys(op.operands)]
     if not isinstance(op, GenericOp):
@@ -281,7 +299,7 @@ def _is_cheap(op: GenericOp | FillOp) -> bool:
     """Whether several kernels may each evaluate a map: it reads no more than one large tensor."""
     if isinstance(op, FillOp):
         return True
-    large = [v for v in _tensors_read(op) if _is_large(v, op.results[0])]
+    large = [v for v in tensors_read(op) if _is_large(v, op.results[0])]
     if structured.is_expensive(op) or len(large) > 1:
         return False
     # What reads nothing costs less to compute than to read.

@@ -177,6 +177,9 @@ class Index:
         if common > 1:
             reduced = Index({a: c // common for a, c in rest.terms.items()}, rest.const // common)
             return whole + reduced // (divisor // common)
+        if (parts := rest._digits(divisor)) is not None:
+            coarse, _, base = parts
+            return whole + coarse // (divisor // base)
         return whole + _quotient(rest, divisor)
 
     def __mod__(self, divisor: int) -> Index:
@@ -190,7 +193,20 @@ class Index:
             low = rest.const % common
             reduced = Index({a: c // common for a, c in rest.terms.items()}, rest.const // common)
             return (reduced % (divisor // common)) * common + low
+        if (parts := rest._digits(divisor)) is not None:
+            coarse, fine, base = parts
+            return (coarse % (divisor // base)) * base + fine
         return _remainder(rest, divisor)
+
+    def _digits(self, divisor: int) -> tuple[Index, Index, int] | None:
+        """coarse, fine, base with self = coarse * base + fine, fine < base and base | divisor."""
+        bases = {gcd(divisor, coefficient) for coefficient in self.terms.values()}
+        for base in sorted(bases - {1}, reverse=True):
+            coarse = {a: c // base for a, c in self.terms.items() if c % base == 0}
+            fine = Index({a: c for a, c in self.terms.items() if c % base}, self.const % base)
+            if fine.lo >= 0 and fine.hi < base:
+                return Index(coarse, self.const // base), fine, base
+        return None
 
     def _split(self, divisor: int) -> tuple[Index, Index]:
         """whole, rest with self = whole * divisor + rest, and rest as small as its terms allow."""

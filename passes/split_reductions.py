@@ -39,6 +39,7 @@ from xdsl.passes import ModulePass
 from stepwell.dialects.build import clone
 from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
+from stepwell.passes.crossings import teams
 from stepwell.passes.domain import Domain
 from stepwell.passes.linalg_forms import (
     Body,
@@ -70,12 +71,16 @@ class SplitReductionsPass(ModulePass):
         target = target_named(self.target)
         for function in op.body.block.ops:
             if isinstance(function, func.FuncOp) and function.body.blocks:
-                for inner in list(function.body.block.ops):
-                    if isinstance(inner, GenericOp) and structured.kind_of(inner) is Kind.REDUCTION:
-                        _split(inner, target)
+                reductions = [
+                    inner
+                    for inner in function.body.block.ops
+                    if isinstance(inner, GenericOp) and structured.kind_of(inner) is Kind.REDUCTION
+                ]
+                for inner in reductions:
+                    _split(inner, target, [other for other in reductions if other.parent])
 
 
-def _split(op: GenericOp, target: Target) -> None:
+def _split(op: GenericOp, target: Target, reductions: Sequence[GenericOp]) -> None:
     (result,) = op.results
     sizes, flags = structured.loop_sizes(op), structured.reduction_flags(op)
     rows = structured.size_of(result)
@@ -87,6 +92,8 @@ def _split(op: GenericOp, target: Target) -> None:
     wanted = target.split_threads * (WIDTH if columns else 1)
     # The final reduction is no longer than a chunk of it.
     parts = min(length // SHORTEST, wanted // max(rows, 1), isqrt(length))
+    if columns:
+        parts = teams(op, target, reductions) or parts
     if rows * length < target.split_elements or parts < 2 or occupied >= target.split_threads:
         return
     if length <= Domain.max_row and _is_spread(result):

@@ -197,10 +197,13 @@ class Frame:
         return var(bound, self.points.index(index))
 
     def shared(self, element: Attribute, size: int) -> SSAValue:
-        """Workgroup memory."""
-        return self.points.emit(
-            memref.AllocaOp.get(element, shape=[size], memory_space=WorkgroupMemoryAttr())
-        )
+        """Workgroup memory, which lasts as long as the kernel wherever it is asked for."""
+        memory = memref.AllocaOp.get(element, shape=[size], memory_space=WorkgroupMemoryAttr())
+        if self.points.emit.block is self.block:
+            return self.points.emit(memory)
+        assert self.block.first_op is not None
+        self.block.insert_op_before(memory, self.block.first_op)
+        return memory.memref
 
     def barrier(self) -> None:
         self.points.emit.insert(gpu.BarrierOp())

@@ -67,20 +67,21 @@ class _Reduction:
         self.frame, self.plan, self.points = frame, plan, frame.points
         domain = frame.domain
         self.row_sizes, self.sizes = extents(domain.parallel), extents(domain.reduced)
-        self.rows = prod(self.row_sizes) // plan.row_width
+        self.teams = prod(self.row_sizes) // plan.row_width // domain.team
         self.length = prod(self.sizes)
         self.vector, self.lane = lanes(plan.row_width * plan.width)
         self.shared: dict[object, SSAValue] = {}
         self.last: Index = ZERO
         """The step of a thread after those that every thread has, clamped to the row."""
         self.levels = levels(domain)
+        self.crossings = {fold.op.results[0] for fold in domain.crossings}
         self.rows_together = plan.row_width == 1 and is_contiguous(domain, domain.reduced)
         """Whether the threads of a row are neighbours."""
 
     def run(self) -> FuncOp:
         frame, plan = self.frame, self.plan
         total = plan.rows * plan.threads
-        group, grid = frame.workgroup(-(-self.rows // plan.rows))
+        group, grid = frame.workgroup(-(-self.teams // plan.rows))
         local = frame.thread(total)
         # Neighbouring threads take neighbouring memory.
         if self.rows_together:
@@ -88,27 +89,54 @@ class _Reduction:
         else:
             self.slot, self.part = local % plan.rows, local // plan.rows
         number = group * plan.rows + self.slot
-        inside = frame.below(number, self.rows)
+        inside = frame.below(number, self.teams)
         alone = plan.threads == 1
-        row = (frame.guarded if alone else frame.clamped)(number, self.rows)
+        team = (frame.guarded if alone else frame.clamped)(number, self.teams)
         steps = self.length // plan.width
         full, rest = divmod(steps, plan.threads)
         if rest:
             self.last = frame.clamped(self.part + full * plan.threads, steps)
-        row_lane = self.lane if plan.row_width > 1 else ZERO
-        self.row_mapped = assign(
-            frame.domain.parallel,
-            delinearize(row * plan.row_width + row_lane, self.row_sizes),
-        )
         with self.points.over(self.vector):
             if alone:
                 # No barrier follows: one guard around everything.
-                frame.when(inside, lambda: self._phases(None))
+                frame.when(inside, lambda: self._team(team, None))
             else:
-                self._phases(inside)
+                self._team(team, inside)
         return frame.finish(total, grid)
 
-    def _phases(self, inside: SSAValue | None) -> tuple[()]:
+    def _team(self, team: Index, inside: SSAValue | None) -> tuple[()]:
+        """The rows of a team, one after another, and what was summed across them."""
+        domain = self.frame.domain
+        stored = [o for o in self.frame.outputs if o.tensor in self.crossings]
+
+        def row(number: Index, sums: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            self._place(team * domain.team + number)
+            return self._row(inside, sums)
+
+        steps = self.plan.held + (
+            self.length // self.plan.width > self.plan.held * self.plan.threads
+        )
+        starts = [self._identity(fold) for _ in range(steps) for fold in domain.crossings]
+        sums = iter(self.frame.loop(domain.team, starts, row))
+        self._place(team * domain.team)
+
+        def store(*places: Mapped) -> tuple[()]:
+            for mapped in places:
+                for fold in domain.crossings:
+                    place = placed(fold.place, mapped)
+                    self.points.register(fold.op.results[0], place, next(sums))
+            return self.frame.store(stored, *places)
+
+        if stored:
+            self._at_each_step(inside, store)
+        return ()
+
+    def _place(self, row: Index) -> None:
+        lane = self.lane if self.plan.row_width > 1 else ZERO
+        position = delinearize(row * self.plan.row_width + lane, self.row_sizes)
+        self.row_mapped = assign(self.frame.domain.parallel, position)
+
+    def _row(self, inside: SSAValue | None, sums: Sequence[SSAValue]) -> Sequence[SSAValue]:
         for level in self.levels:
             starts = [self._identity(fold) for fold in level]
             partial = [
@@ -117,9 +145,12 @@ class _Reduction:
             ]
             for fold, value in zip(level, self._across_threads(level, partial), strict=True):
                 self.points.register(fold.op.results[0], placed(fold.place, self.row_mapped), value)
+        if sums:
+            sums = self._cross(sums)
         spans_rows = self.frame.domain.spans_rows
-        whole = [output for output in self.frame.outputs if spans_rows(output.place)]
-        per_row = [output for output in self.frame.outputs if not spans_rows(output.place)]
+        outputs = [o for o in self.frame.outputs if o.tensor not in self.crossings]
+        whole = [output for output in outputs if spans_rows(output.place)]
+        per_row = [output for output in outputs if not spans_rows(output.place)]
         if whole:
             self._write(whole, inside)
         if per_row:
@@ -127,7 +158,28 @@ class _Reduction:
             self.frame.when(
                 self.frame.both(inside, first), lambda: self.frame.store(per_row, self.row_mapped)
             )
-        return ()
+        return sums
+
+    def _cross(self, sums: Sequence[SSAValue]) -> Sequence[SSAValue]:
+        """The sums across rows with this row's terms; what is read is not written yet."""
+        old, new = iter(sums), list[SSAValue]()
+
+        def add(mapped: Mapped) -> None:
+            for fold in self.frame.domain.crossings:
+                term = self._term(fold, mapped)
+                new.append(self._join(structured.combiner(fold.op), next(old), term))
+
+        def body(places: Sequence[Mapped], _: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            for mapped in places:
+                add(mapped)
+            return ()
+
+        def last(mapped: Mapped, has_one: SSAValue, _: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            add(mapped)
+            return ()
+
+        self._over_row((), body, last)
+        return new
 
     def _at(self, step: Index) -> Mapped:
         """Where the variables of the domain are in a step of the row."""
@@ -139,10 +191,10 @@ class _Reduction:
     def _over_row(
         self,
         carried: Sequence[SSAValue],
-        body: Callable[[Mapped, Sequence[SSAValue]], Sequence[SSAValue]],
+        body: Callable[[Sequence[Mapped], Sequence[SSAValue]], Sequence[SSAValue]],
         last: Callable[[Mapped, SSAValue, Sequence[SSAValue]], Sequence[SSAValue]],
     ) -> Sequence[SSAValue]:
-        """Runs `body` for each element of the row that is this thread's.
+        """Runs `body` for the elements of the row that are this thread's, some steps at a time.
 
         The last one, where only some threads have one, is left to `last`, with the condition.
         """
@@ -150,9 +202,9 @@ class _Reduction:
         full, rest = divmod(self.length // plan.width, plan.threads)
 
         def steps(first: Index, count: int, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            for number in range(count):
-                step = (first + number) * plan.threads + self.part
-                carried = body(self._at(step), carried)
+            places = [self._at((first + n) * plan.threads + self.part) for n in range(count)]
+            for start in range(0, count, plan.together):
+                carried = body(places[start : start + plan.together], carried)
             return carried
 
         carried = steps(ZERO, plan.held, carried)
@@ -185,7 +237,12 @@ class _Reduction:
             new = terms(mapped)
             return self.frame.when(has_one, lambda: joined(new, carried), lambda: carried)
 
-        return self._over_row(starts, lambda mapped, c: joined(terms(mapped), c), last)
+        def several(places: Sequence[Mapped], carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            for mapped in places:
+                carried = joined(terms(mapped), carried)
+            return carried
+
+        return self._over_row(starts, several, last)
 
     def _term(self, fold: Fold, mapped: Mapped) -> SSAValue:
         """What a fold combines its accumulator with."""
@@ -335,19 +392,22 @@ class _Reduction:
             found.append(self.shared[key])
         return found
 
-    def _write(self, outputs: Sequence[Output], inside: SSAValue | None) -> tuple[()]:
+    def _write(self, outputs: Sequence[Output], inside: SSAValue | None) -> None:
+        self._at_each_step(inside, lambda *places: self.frame.store(outputs, *places))
+
+    def _at_each_step(
+        self, inside: SSAValue | None, store: Callable[..., Sequence[SSAValue]]
+    ) -> None:
+        """Stores what is at the elements of the row that are this thread's, if the row is."""
         frame = self.frame
 
-        def body(mapped: Mapped, _: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            frame.when(inside, lambda: frame.store(outputs, mapped))
-            return ()
+        def body(places: Sequence[Mapped], _: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            return frame.when(inside, lambda: store(*places))
 
         def last(mapped: Mapped, has_one: SSAValue, _: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            guard = frame.both(inside, has_one)
-            return frame.when(guard, lambda: frame.store(outputs, mapped))
+            return frame.when(frame.both(inside, has_one), lambda: store(mapped))
 
         self._over_row((), body, last)
-        return ()
 
 
 def _element(memory: SSAValue) -> Attribute:

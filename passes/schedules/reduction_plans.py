@@ -33,6 +33,8 @@ PER_PASS = 16 * PER_THREAD
 
 MANY = 16
 """Steps after which a further one costs a thread nothing beside its time."""
+HOLDING = 1.5
+"""Times what a pass costs where a row fills the registers: few threads have loads in flight."""
 SHARING = 1.5
 """Times what a row costs whose threads should not be as many: they meet in slow memory."""
 
@@ -60,16 +62,21 @@ def plans(domain: Domain, target: Target) -> list[Plan]:
 
     Raises: UnsupportedError if threads would take too many steps in each.
     """
-    rows, length = prod(extents(domain.parallel)), prod(extents(domain.reduced))
+    rows = prod(extents(domain.parallel)) // domain.team
+    length = prod(extents(domain.reduced))
     if is_contiguous(domain, domain.reduced):
         width = WIDTH if length % WIDTH == 0 else 1
         work = _Work(rows, length // width, _passes(domain), True, target)
-        found = list(_along_rows(work, width, max(1, len(_rows_read(domain)))))
+        tensors = max(1, len(_rows_read(domain)) + len(domain.crossings))
+        found = list(_along_rows(work, width, tensors))
     else:
         inner = extents(domain.parallel)[-1] if domain.parallel else 1
         row_width = WIDTH if inner % WIDTH == 0 and is_contiguous(domain, domain.parallel) else 1
         work = _Work(rows // row_width, length, _passes(domain), False, target)
         found = list(_across_rows(work, row_width))
+    # What crosses rows has its sums in registers.
+    if domain.crossings:
+        found = [plan for plan in found if plan.held == work.steps // plan.threads]
     longest = target.max_serial_iterations // 8
     found = [plan for plan in found if work.steps // plan.threads <= longest]
     if not found:
@@ -107,7 +114,8 @@ class _Work:
         neighbours = threads if self.along_rows else plan.rows * plan.row_width
         apart = max(1, min(NARROWEST, target.row_threads) / neighbours)
         shared = SHARING if threads > target.row_threads else 1
-        return reads * idle * waiting * occupied * apart * shared
+        full = HOLDING if plan.held > UNROLLED else 1
+        return reads * idle * waiting * occupied * apart * shared * full
 
 
 def _along_rows(work: _Work, width: int, tensors: int) -> Iterator[Plan]:

@@ -1,0 +1,148 @@
+"""Joins reductions across rows with the kernel that goes along the same rows.
+
+The gradient of a norm reads `x` and `dy` along rows, for the gradient of `x`, and across them, for
+those of the gain and the bias. In one kernel each is read once: a team of threads takes some rows
+one after another, keeps its sums for every column in registers, and stores them at the end as
+partial results, which `split-reductions` has made room for (`crosses`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+
+from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.ir import SSAValue
+
+from stepwell.dialects.errors import UnsupportedError
+from stepwell.passes import structured
+from stepwell.passes.domain import Domain
+from stepwell.passes.grouping import Group, Grouping, tensors_read
+from stepwell.passes.index import Atom, linearize
+from stepwell.passes.structured import Kind, kind_of, shape_of
+from stepwell.passes.target import Target
+
+SHORTEST = 16
+"""Rows of a team at least, so that the partial results are few beside the rows."""
+NARROWEST = 32
+"""Threads of a row at least, where rows are shared."""
+STEPS = 16
+"""Elements of a row that a thread should have."""
+
+
+def join_crossings(grouping: Grouping, target: Target) -> None:
+    """Joins the groups of a function where that keeps launches acyclic and within limits."""
+    for across in list(grouping.groups) if _helps(target) else ():
+        domain = across.domain
+        if {fold.op.results[0] for fold in domain.folds} == domain.outputs.keys():
+            largest = max(domain.inputs(), key=structured.size_of)
+            for along in grouping.readers.get(largest, []):
+                joined = _joined(grouping, along, across, target)
+                if joined is not None:
+                    _replace(grouping, along, across, joined)
+                    break
+
+
+def _helps(target: Target) -> bool:
+    """Whether reading rows again costs more than waiting for one after another: on a GPU."""
+    return target.tiles_in_workgroup_memory
+
+
+def _joined(grouping: Grouping, along: Group, across: Group, target: Target) -> Group | None:
+    """One group in place of two, if there may be."""
+    bits, after = along.bit | across.bit, along.after | across.after
+    between = any(g.bit & after & ~bits and g.after & bits for g in grouping.groups)
+    if along is across or along.domain.kind is not Kind.REDUCTION or between:
+        return None
+    group = Group(along.number, Domain(), after & ~bits, along.members | across.members)
+    group.domain.crossings = [*along.domain.crossings, *across.domain.folds]
+    stored = [
+        value
+        for value in (*along.domain.outputs, *across.domain.outputs)
+        if grouping.escapes(value) or {*grouping.readers.get(value, [])} - {along, across}
+    ]
+    try:
+        group.domain = Domain.of(grouping.in_order(group), stored)
+    except UnsupportedError:
+        return None
+    group.boundaries = {
+        value: (along.boundaries | across.boundaries)[value] for value in group.domain.outputs
+    }
+    return group if _suits(group.domain, target) else None
+
+
+def _suits(domain: Domain, target: Target) -> bool:
+    """Whether threads have registers for a row and its sums, and few enough buffers are bound."""
+    length = prod(variable.hi + 1 for variable in domain.reduced)
+    rows = prod(variable.hi + 1 for variable in domain.parallel)
+    tensors = [v for v in domain.inputs() if structured.size_of(v) >= rows * length]
+    live = length * (len(tensors) + len(domain.crossings))
+    (last,) = domain.reduced[-1].terms or (None,)
+    return (
+        bool(domain.crossings)
+        and live <= target.row_registers * target.row_threads
+        and len(domain.inputs()) + len(domain.outputs) <= target.max_storage_buffers
+        # Each is read once, along the rows.
+        and all(len(domain.places[value]) == 1 for value in tensors)
+        and all(_stride(domain, value, last) == 1 for value in tensors)
+    )
+
+
+def _stride(domain: Domain, value: SSAValue, variable: Atom | None) -> int:
+    """How far apart neighbours along a variable are in memory."""
+    (place,) = domain.places[value]
+    return linearize(place, shape_of(value)).terms.get(variable, 0) if variable else 0
+
+
+def _replace(grouping: Grouping, along: Group, across: Group, joined: Group) -> None:
+    grouping.groups[grouping.groups.index(along)] = joined
+    grouping.groups.remove(across)
+    bits = along.bit | across.bit
+    for group in grouping.groups:
+        if group.after & bits:
+            group.after = group.after & ~bits | joined.bit | joined.after
+    for value, readers in grouping.readers.items():
+        if along in readers or across in readers:
+            others = [group for group in readers if group not in (along, across)]
+            grouping.readers[value] = [*others, joined]
+
+
+def teams(op: GenericOp, target: Target, others: Iterable[GenericOp]) -> int:
+    """How many parts a reduction across rows should have to share a kernel with one along them.
+
+    Zero where there is no such kernel, or none with the registers.
+    """
+    width = structured.size_of(op.results[0])
+    rows = prod(structured.loop_sizes(op)) // width
+    if not _helps(target) or 3 * width > target.row_registers * target.row_threads:
+        return 0
+    read = _sources(op, rows * width)
+    for other in others:
+        if (
+            other is not op
+            and structured.size_of(other.results[0]) == rows
+            and prod(structured.loop_sizes(other)) == rows * width
+            and read & _sources(other, rows * width)
+        ):
+            threads = 1 << max(width // STEPS, NARROWEST).bit_length() - 1
+            threads = min(threads, target.row_threads)
+            return min(rows // SHORTEST, 4 * target.split_threads // threads)
+    return 0
+
+
+def _sources(op: GenericOp, size: int) -> set[SSAValue]:
+    """The tensors of that size that `op` reads, through maps and views."""
+    found: set[SSAValue] = set()
+    seen: set[SSAValue] = set()
+    pending = tensors_read(op)
+    while pending:
+        value = pending.pop()
+        if value in seen or structured.size_of(value) != size:
+            continue
+        seen.add(value)
+        owner = value.owner
+        if isinstance(owner, GenericOp) and kind_of(owner) in (Kind.VIEW, Kind.MAP):
+            pending.extend(tensors_read(owner))
+        else:
+            found.add(value)
+    return found
