@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 
 from xdsl.context import Context
@@ -37,16 +38,23 @@ from xdsl.passes import ModulePass
 from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
 from stepwell.passes.linalg_forms import map_form, projection, reduction_form, view_form
+from stepwell.passes.schedules.tile_plans import Sizes, cost_in_parts
 from stepwell.passes.split_reductions import chunks_of, cloned_body, copied, sum_of_parts
 from stepwell.passes.structured import shape_of
 from stepwell.passes.target import Target, target_named
 
+Loops = tuple[list[int], list[int], list[int], list[int]]
+"""Batch, rows, columns and depth, as `structured.contraction_loops` gives them."""
 RESULTS = 16
-"""Results that a thread computes where there are enough for the device."""
+"""Results that a thread computes, in registers, where there are enough for the device."""
 ROUNDS = 4
 """Times that the parts occupy the device, which evens out how long they take."""
 SHALLOWEST = 256
-"""Depth of a part at least: below it, writing and adding the parts costs what they save."""
+"""Depth of a part at least, in registers: below it, adding the parts costs what they save."""
+SHALLOWEST_TILES = 128
+"""Depth of a part at least, in workgroup memory."""
+MOST = 1024
+"""Parts at most."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +74,22 @@ class SplitContractionsPass(ModulePass):
                     if isinstance(inner, GenericOp) and any(structured.reduction_flags(inner)):
                         loops = structured.contraction_loops(inner)
                         if loops is not None:
-                            _split(inner, loops[3], target)
+                            _split(inner, loops, target)
 
 
-def _split(op: GenericOp, depth: Sequence[int], target: Target) -> None:
+def _split(op: GenericOp, loops: Loops, target: Target) -> None:
     sizes, flags = structured.loop_sizes(op), structured.reduction_flags(op)
-    threads = max(1, structured.size_of(op.results[0]) // RESULTS)
-    length = prod(sizes[loop] for loop in depth)
-    parts = min(ROUNDS * target.split_threads // threads, length // SHALLOWEST)
-    if threads >= target.split_threads:
-        parts = 1
     # Schedules take four elements of the depth a step or more: half of the steps are left at most.
+    length = prod(sizes[loop] for loop in loops[3])
     needed = -(-length // target.max_serial_iterations)
-    parts = max(parts, 1 << (needed - 1).bit_length())
+    parts = max(_wanted_parts(op, loops, target), 1 << (needed - 1).bit_length())
     if parts < 2:
         return
     chunks = chunks_of(sizes, flags, parts)
     cut = [loop for loop, count in enumerate(chunks) if count]
-    longest = max(depth, key=sizes.__getitem__)
+    longest = max(loops[3], key=sizes.__getitem__)
     if prod(count or 1 for count in chunks) < needed and sizes[longest] % parts:
-        _split(_without_rest(op, longest, sizes[longest] // parts * parts), depth, target)
+        _split(_without_rest(op, longest, sizes[longest] // parts * parts), loops, target)
         return
     if not cut:
         return
@@ -98,6 +102,43 @@ def _split(op: GenericOp, depth: Sequence[int], target: Target) -> None:
     op.results[0].replace_all_uses_with(total)
     op.detach()
     op.erase()
+
+
+def _wanted_parts(op: GenericOp, loops: Loops, target: Target) -> int:
+    """Into how many parts a contraction is best cut."""
+    if target.tiles_in_workgroup_memory:
+        return _cheapest_parts(_extents(op, loops), target)
+    threads = max(1, structured.size_of(op.results[0]) // RESULTS)
+    if threads >= target.split_threads:
+        return 1
+    sizes = structured.loop_sizes(op)
+    length = prod(sizes[loop] for loop in loops[3])
+    return min(ROUNDS * target.split_threads // threads, length // SHALLOWEST)
+
+
+def _extents(op: GenericOp, loops: Loops) -> Sizes:
+    """The sizes of a contraction whose columns are the loops that its results run along."""
+    sizes = structured.loop_sizes(op)
+    batch, rows, columns, depth = (prod(sizes[loop] for loop in group) for group in loops)
+
+    def runs_along(map: AffineMap, group: Sequence[int]) -> bool:
+        last = map.results[-1] if map.results else None
+        return isinstance(last, AffineDimExpr) and last.position in group
+
+    lhs, rhs = (runs_along(map, loops[3]) for map in structured.input_maps(op))
+    if runs_along(structured.output_map(op), loops[1]):
+        return Sizes(batch, columns, rows, depth, (rhs, lhs))
+    return Sizes(batch, rows, columns, depth, (lhs, rhs))
+
+
+@cache
+def _cheapest_parts(sizes: Sizes, target: Target) -> int:
+    """The number of parts that is expected to take least, of 1, 2, 3, 4, 6, 8, 12..."""
+    most = min(sizes.depth // SHALLOWEST_TILES, MOST)
+    doubled = [1 << power for power in range(most.bit_length())]
+    tried = [parts for parts in (*doubled, *(parts // 2 * 3 for parts in doubled)) if parts <= most]
+    equal = [parts for parts in tried if parts > 1 and sizes.depth % parts == 0]
+    return min([1, *equal], key=lambda parts: cost_in_parts(sizes, parts, target))
 
 
 def _without_rest(op: GenericOp, loop: int, size: int) -> GenericOp:

@@ -35,6 +35,10 @@ class Target:
     subgroup_size: int | None = None
     """Lanes of a subgroup where kernels may rely on them; None: no subgroup operations."""
     f16: bool = True
+    processors: int = 128
+    """Processors that run workgroups side by side, where tiles are in workgroup memory."""
+    registers: int = 65536
+    """Registers of a processor."""
     max_storage_buffers: int = 8
     max_workgroup_bytes: int = 16384
     max_threads: int = 256

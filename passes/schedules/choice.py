@@ -2,7 +2,7 @@
 
 A schedule's plan is a frozen dataclass of its parameters, and its `plans` are those that suit a
 kernel and a target, best first by a closed formula. The text of a choice, such as
-`workgroup_tiles(down=2, across=1, threads_down=8, threads_across=16, depth=16)`, is what
+`workgroup_tiles(down=2, across=1, threads_down=8, threads_across=16, depth=16, slices=1)`, is what
 `kernel.plan` says in the IR and what tuning keeps.
 """
 

@@ -16,16 +16,15 @@ from math import inf, prod
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import AnyFloat, VectorType
 from xdsl.dialects.linalg.ops import GenericOp
-from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
 from stepwell.passes import structured
 from stepwell.passes.domain import Place
 from stepwell.passes.index import Index, Var, apply_map, delinearize, linearize, var
 from stepwell.passes.schedules.frame import Frame, Mapped, assign, extents, lanes, placed
 from stepwell.passes.schedules.point import quick
+from stepwell.passes.schedules.tile_plans import WIDTH, Sizes
 from stepwell.passes.structured import shape_of
-
-WIDTH = 4
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,22 @@ class Contraction:
         self.multiply = product.owner
         by_operand = {_source(factor).index: factor for factor in self.multiply.operands}
         self.factors = [by_operand[side] for side in self.sides]
-        width = WIDTH if self.columns.extent % WIDTH == 0 else 1
+        # Tiles in workgroup memory are made of vectors, whatever the rows of the output are.
+        vectors = self.columns.extent % WIDTH == 0 or frame.target.tiles_in_workgroup_memory
+        width = WIDTH if vectors else 1
         self.lanes, self.lane = lanes(width)
         self.width = width
 
     @property
     def column_vectors(self) -> int:
         return self.columns.extent // self.width
+
+    @property
+    def sizes(self) -> Sizes:
+        """What plans are chosen by."""
+        extents = [group.extent for group in (self.batch, self.rows, self.columns, self.depth)]
+        along = (self.runs_along(0, self.depth), self.runs_along(1, self.depth))
+        return Sizes(*extents, along_depth=along)
 
     def accumulator(self) -> SSAValue:
         """The initial value of a vector of results."""
@@ -80,10 +88,21 @@ class Contraction:
             return self.points.broadcast(start) if self.lanes is not None else start
 
     def operand(self, side: int, mapped: Mapped) -> SSAValue:
-        """A factor (0: of the rows, 1: of the columns) at a point, widened as the body does."""
+        """A factor (0: of the rows, 1: of the columns) at a point."""
+        return self.widened(side, self.narrow(side, mapped))
+
+    def narrow(self, side: int, mapped: Mapped) -> SSAValue:
+        """An operand at a point, before the body widens it."""
         op, number = self.fold.op, self.sides[side]
         place = apply_map(structured.input_maps(op)[number], placed(self.fold.loops, mapped))
-        value = self.points.value(op.inputs[number], place)
+        return self.points.value(op.inputs[number], place)
+
+    def narrow_type(self, side: int) -> Attribute:
+        """The type of an operand's elements."""
+        return structured.element_type(self.fold.op.inputs[self.sides[side]])
+
+    def widened(self, side: int, value: SSAValue) -> SSAValue:
+        """The factor that the body makes of an operand."""
         owner = self.factors[side].owner
         return self.points.apply(owner, [value]) if isinstance(owner, arith.ExtFOp) else value
 
@@ -156,14 +175,13 @@ class Contraction:
     def epilogue(
         self, batch: Index, row: Index, column: Index, result: SSAValue, guard: SSAValue | None
     ) -> None:
-        """Writes the kernel's outputs for one vector of results."""
+        """Writes the kernel's outputs for one result, or one in each lane evaluated over."""
         mapped = {**self.batch.at(batch), **self.rows.at(row), **self.columns.at(column)}
 
         def body() -> Sequence[SSAValue]:
-            with self.points.over(self.lanes):
-                place = placed(self.fold.place, mapped)
-                self.points.register(self.fold.op.results[0], place, result)
-                return self.frame.store(self.frame.outputs, mapped)
+            place = placed(self.fold.place, mapped)
+            self.points.register(self.fold.op.results[0], place, result)
+            return self.frame.store(self.frame.outputs, mapped)
 
         self.frame.when(guard, body)
 

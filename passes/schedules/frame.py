@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from xdsl.dialects import arith, bufferization, gpu, memref, scf
+from xdsl.dialects import arith, bufferization, gpu, memref, scf, vector
 from xdsl.dialects.builtin import (
     DenseArrayBase,
     FunctionType,
     IntegerAttr,
     MemRefType,
     NoneAttr,
+    VectorType,
     i1,
     i32,
     i64,
@@ -23,12 +24,14 @@ from stepwell.dialects.build import create
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.kernel import FuncOp, ReturnOp, WorkgroupMemoryAttr
 from stepwell.passes.domain import Domain, Place
-from stepwell.passes.index import ZERO, Index, Var, var
+from stepwell.passes.index import ZERO, Index, Var, constant, var
 from stepwell.passes.schedules.point import INDEX, Lanes, PointEmitter, quick
 from stepwell.passes.structured import shape_of
 from stepwell.passes.target import Target
 
-_ULT = IntegerAttr(arith.CMPI_COMPARISON_OPERATIONS.index("ult"), i64)
+_ULT, _UGE = (
+    IntegerAttr(arith.CMPI_COMPARISON_OPERATIONS.index(name), i64) for name in ("ult", "uge")
+)
 
 Mapped = Mapping[Var, Index]
 """Where a schedule puts each variable of the domain."""
@@ -159,15 +162,20 @@ class Frame:
 
     def below(self, index: Index, bound: int) -> SSAValue | None:
         """index < bound, or None where that is known."""
-        if index.hi < bound:
-            return None
+        return None if index.hi < bound else self._compared(index, _ULT, constant(bound))
+
+    def at_least(self, index: Index, bound: Index) -> SSAValue:
+        """index >= bound."""
+        return self._compared(index, _UGE, bound)
+
+    def _compared(self, index: Index, predicate: IntegerAttr, other: Index) -> SSAValue:
         points = self.points
         return points.emit(
             create(
                 arith.CmpiOp,
-                [points.index(index), points.emit.constant(bound, INDEX)],
+                [points.index(index), points.index(other)],
                 [i1],
-                {"predicate": _ULT},
+                {"predicate": predicate},
             )
         )
 
@@ -204,6 +212,17 @@ class Frame:
         assert self.block.first_op is not None
         self.block.insert_op_before(memory, self.block.first_op)
         return memory.memref
+
+    def private(self, values: Sequence[SSAValue], width: int) -> SSAValue:
+        """An array of the thread's own that holds values, each of `width` lanes."""
+        points, first = self.points, values[0].type
+        element = first.element_type if isinstance(first, VectorType) else first
+        memory = points.emit(memref.AllocaOp.get(element, shape=[len(values) * width]))
+        for number, value in enumerate(values):
+            at = points.index(constant(number * width))
+            store = vector.StoreOp if width > 1 else memref.StoreOp
+            points.emit.insert(quick(store, [value, memory, at]))
+        return memory
 
     def barrier(self) -> None:
         self.points.emit.insert(gpu.BarrierOp())

@@ -2,92 +2,44 @@
 
 The workgroup loads a tile of each operand, with its depth outermost so that a thread reads vectors
 of rows and of columns, then every thread multiplies its part of the tiles. While it multiplies, the
-next tiles are on their way to registers.
+next tiles are on their way to registers. Where a contraction has few rows or columns, several
+slices of the workgroup share a tile of results: each multiplies a part of the depth, and what they
+have is added in workgroup memory.
+
+Nothing in the loop is guarded. The last tile of rows or columns ends where these end, and repeats
+some that the one before has, which it does not write; the first tile of the depth is the one that
+is not whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import product
+from math import gcd
 
 from xdsl.dialects import memref, vector
-from xdsl.dialects.builtin import VectorType
+from xdsl.dialects.builtin import MemRefType
 from xdsl.ir import Attribute, SSAValue
 
+from stepwell.dialects.emit import vector_type
 from stepwell.dialects.kernel import FuncOp
-from stepwell.passes.index import ZERO, Index
-from stepwell.passes.schedules.contraction import WIDTH, Contraction, Group
+from stepwell.passes.index import ZERO, Index, constant
+from stepwell.passes.schedules.contraction import Contraction, Group
 from stepwell.passes.schedules.frame import lanes
 from stepwell.passes.schedules.point import Lanes, quick
+from stepwell.passes.schedules.tile_plans import BANKS, PLANS, WIDTH, Plan, plans_for
 
+__all__ = ["PLANS", "Plan", "WorkgroupTiles", "plans"]
 
-@dataclass(frozen=True)
-class Plan:
-    """What a workgroup computes, by `threads_down` x `threads_across` threads."""
-
-    down: int
-    """Blocks of 4 rows of a thread; blocks of neighbouring threads interleave."""
-    across: int
-    """Vectors of columns of a thread, which interleave too."""
-    threads_down: int
-    threads_across: int
-    depth: int
-    """Depth of the tiles in workgroup memory."""
-
-    @property
-    def threads(self) -> int:
-        """Threads of the workgroup."""
-        return self.threads_down * self.threads_across
-
-    @property
-    def rows(self) -> int:
-        """Rows of a tile."""
-        return self.down * self.threads_down * WIDTH
-
-    @property
-    def vectors(self) -> int:
-        """Vectors of columns of a tile."""
-        return self.across * self.threads_across
-
-    @property
-    def bytes(self) -> int:
-        """Workgroup memory of the tiles."""
-        return 4 * self.depth * (self.rows + WIDTH + self.vectors * WIDTH)
-
-    def work(self, contraction: Contraction) -> float:
-        """Results that the tiles compute, needed or not, and what reading their factors adds."""
-        read = (self.down + self.across) / (self.down * self.across * WIDTH)
-        return self.tiles(contraction) * self.rows * self.vectors * (1 + read)
-
-    def tiles(self, contraction: Contraction) -> int:
-        """Workgroups that the contraction takes."""
-        rows = -(-contraction.rows.extent // self.rows)
-        columns = -(-contraction.column_vectors // self.vectors)
-        return contraction.batch.extent * rows * columns
-
-
-PLANS = (
-    Plan(2, 2, 16, 8, 16),
-    Plan(2, 2, 8, 16, 16),
-    Plan(2, 1, 8, 16, 16),
-    Plan(1, 2, 4, 32, 16),
-    Plan(1, 2, 4, 32, 8),
-    Plan(1, 1, 16, 16, 16),
-)
+NEAR = (4, 8)
+"""Threads down and across that are neighbours: their loads from workgroup memory overlap most."""
 
 
 def plans(contraction: Contraction) -> list[Plan]:
-    """Every plan that the target admits, best first: the least work, with enough tiles for it.
-
-    Where even the smallest tiles are too few, the smallest come first.
-    """
-    target = contraction.frame.target
-    admitted = [plan for plan in PLANS if plan.bytes <= target.max_workgroup_bytes]
-    enough = target.split_threads // target.max_threads
-    occupying = [plan for plan in admitted if plan.tiles(contraction) >= enough]
-    rest = [plan for plan in reversed(admitted) if plan not in occupying]
-    return [*sorted(occupying, key=lambda plan: plan.work(contraction)), *rest]
+    """Every plan that suits the contraction and its target, the cheapest first."""
+    return plans_for(contraction.sizes, contraction.frame.target)
 
 
 @dataclass
@@ -98,15 +50,38 @@ class _Side:
     group: Group
     origin: Index
     size: int
-    stride: int
+    padding: int
+    """Elements that keep threads that write along the depth off each other's banks: after each
+    `width` steps of the depth."""
     memory: SSAValue
     vector: Lanes | None
     lane: Index
     along_depth: bool
 
+    @property
+    def width(self) -> int:
+        """Elements that a thread reads at once."""
+        return self.lane.hi + 1
+
+    def place(self, depth: Index, inner: Index) -> Index:
+        """Where an element of the tile is in workgroup memory."""
+        return depth * self.size + (depth // self.width) * self.padding + inner
+
+
+@dataclass
+class _Span:
+    """The rows or the columns of a workgroup's tile."""
+
+    extent: int
+    size: int
+    first: Index
+    """The first that is the tile's own."""
+    origin: Index
+    """The first that it computes."""
+
 
 class WorkgroupTiles:
-    """Tiles of `plan.rows` rows x `plan.vectors` vectors of columns, `plan.depth` deep."""
+    """Tiles of `plan.rows` x `plan.columns`, `plan.depth` deep."""
 
     def __init__(self, contraction: Contraction, plan: Plan | None = None):
         self.it = contraction
@@ -115,160 +90,169 @@ class WorkgroupTiles:
 
     def run(self) -> FuncOp:
         it, frame, plan = self.it, self.it.frame, self.plan
-        vectors = plan.vectors
         row_tiles = -(-it.rows.extent // plan.rows)
-        column_tiles = -(-it.column_vectors // vectors)
-        count = plan.tiles(it)
+        column_tiles = -(-it.columns.extent // plan.columns)
+        count = plan.tiles(it.sizes)
         group, grid = frame.workgroup(count)
         group = frame.clamped(group, count)
         self.thread = frame.thread(plan.threads)
+        self.slice = self.thread // plan.slice_threads
+        self.down, self.across = self._position(self.thread % plan.slice_threads)
         tile = group // column_tiles
         self.batch = tile // row_tiles
-        row_origin = (tile % row_tiles) * plan.rows
-        column_origin = (group % column_tiles) * (vectors * it.width)
-        across, down = self.thread % plan.threads_across, self.thread // plan.threads_across
-        # One vector of padding keeps transposed writes off each other's banks.
-        left = self._side(0, it.rows, row_origin, plan.rows, WIDTH)
-        right = self._side(1, it.columns, column_origin, vectors * it.width, 0)
+        self.rows = self._span(it.rows.extent, plan.rows, tile % row_tiles)
+        self.columns = self._span(it.columns.extent, plan.columns, group % column_tiles)
+        left = self._side(0, it.rows, self.rows)
+        right = self._side(1, it.columns, self.columns)
         steps = -(-it.depth.extent // plan.depth)
+        rest = it.depth.extent - (steps - 1) * plan.depth
 
         def step(index: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
             tiles, sums = carried[:fetched], carried[fetched:]
             self._put(left, tiles[:half])
             self._put(right, tiles[half:])
             frame.barrier()
-            following = frame.clamped(index + 1, steps) * plan.depth
-            tiles = [*self._fetch(left, following), *self._fetch(right, following)]
-            sums = self._multiply(left, right, down, across, sums)
+            if steps > 1:
+                following = frame.clamped(index, steps - 1) * plan.depth + rest
+                tiles = [
+                    *self._fetch(left, following, plan.depth),
+                    *self._fetch(right, following, plan.depth),
+                ]
+            sums = self._multiply(left, right, sums)
             frame.barrier()
             return [*tiles, *sums]
 
-        first = [self._fetch(left, ZERO), self._fetch(right, ZERO)]
+        first = [self._fetch(left, ZERO, rest), self._fetch(right, ZERO, rest)]
         half, fetched = len(first[0]), len(first[0]) + len(first[1])
-        sums = [it.accumulator()] * (plan.down * WIDTH * plan.across)
+        sums = [it.accumulator()] * (plan.results // WIDTH)
         results = frame.loop(steps, [*first[0], *first[1], *sums], step)[fetched:]
-        blocks = product(range(plan.down), range(WIDTH), range(plan.across))
-        for (block, part, vectors), result in zip(blocks, results, strict=True):
-            row = row_origin + down * WIDTH + (block * plan.threads_down * WIDTH + part)
-            column = _quotient(column_origin, it.width) + across + vectors * plan.threads_across
-            it.epilogue(
-                self.batch,
-                frame.guarded(row, it.rows.extent),
-                frame.guarded(column, it.column_vectors) * it.width + it.lane,
-                result,
-                frame.both(
-                    frame.below(row, it.rows.extent), frame.below(column, it.column_vectors)
-                ),
-            )
+        if plan.slices == 1:
+            self._write(results, lambda number: number)
+        else:
+            larger = left if plan.rows > plan.columns else right
+            self._add_slices(larger.memory, results)
         return frame.finish(plan.threads, grid)
 
-    def _side(self, side: int, group: Group, origin: Index, size: int, padding: int) -> _Side:
-        it = self.it
+    def _position(self, thread: Index) -> tuple[Index, Index]:
+        """Where a thread of a slice is, down and across."""
+        plan, (down, across) = self.plan, NEAR
+        if plan.threads_down % down or plan.threads_across % across:
+            return thread // plan.threads_across, thread % plan.threads_across
+        block, near = thread // (down * across), thread % (down * across)
+        blocks = plan.threads_across // across
+        return (
+            (block // blocks) * down + near // across,
+            (block % blocks) * across + near % across,
+        )
+
+    def _span(self, extent: int, size: int, tile: Index) -> _Span:
+        first = tile * size
+        if extent % size == 0 or extent < size:
+            return _Span(extent, size, first, first)
+        unit = WIDTH if extent % WIDTH == 0 else 1
+        last = (extent - size) // unit
+        origin = self.it.frame.clamped(tile * (size // unit), last + 1) * unit
+        return _Span(extent, size, first, origin)
+
+    def _side(self, side: int, group: Group, span: _Span) -> _Side:
+        it, plan = self.it, self.plan
+        run, extent = it.run_along(side, it.depth), it.depth.extent
         along_depth = it.reads_vectors(side, it.depth) or (
             not it.reads_vectors(side, group)
-            and it.depth.extent % WIDTH == 0
-            and it.run_along(side, it.depth) > it.run_along(side, group)
+            and (extent % WIDTH == 0 or run == extent)
+            and run > it.run_along(side, group)
         )
-        along_group = not along_depth and group.extent % WIDTH == 0 and size % WIDTH == 0
-        vector, lane = lanes(WIDTH if along_depth or along_group else 1)
-        stride = size + padding
-        memory = it.frame.shared(self.element, self.plan.depth * stride)
-        return _Side(side, group, origin, size, stride, memory, vector, lane, along_depth)
+        extent = it.depth.extent if along_depth else group.extent
+        vector, lane = lanes(WIDTH if extent % WIDTH == 0 else 1)
+        memory = it.frame.shared(self.element, plan.elements[side])
+        # Threads that read on along the depth should write to other banks.
+        padding = max(WIDTH, BANKS * (lane.hi + 1) // plan.depth) if along_depth else 0
+        return _Side(
+            side, group, span.origin, span.size, padding, memory, vector, lane, along_depth
+        )
 
     def _places(self, side: _Side) -> list[tuple[Index, Index, SSAValue | None]]:
         """What a thread loads in each turn: where in the tile (of the group, of the depth), and
-        whether anything is left to load (None: for every thread)."""
-        frame, width = self.it.frame, side.lane.hi + 1
-        threads = self.plan.threads
+        whether it is there (None: it is); else it is what another thread loads too."""
+        frame, width, threads = self.it.frame, side.width, self.plan.threads
         count = side.size * self.plan.depth // width
         places: list[tuple[Index, Index, SSAValue | None]] = []
         for turn in range(-(-count // threads)):
             number = self.thread + turn * threads
-            busy = frame.below(number, count)
-            number = frame.guarded(number, count)
+            own = frame.below(number, count)
+            number = frame.clamped(number, count)
             if side.along_depth:
                 per_row = self.plan.depth // width
-                places.append((number // per_row, (number % per_row) * width, busy))
+                places.append((number // per_row, (number % per_row) * width, own))
             else:
                 per_depth = side.size // width
-                places.append(((number % per_depth) * width, number // per_depth, busy))
+                places.append(((number % per_depth) * width, number // per_depth, own))
         return places
 
-    def _fetch(self, side: _Side, depth_origin: Index) -> list[SSAValue]:
-        """The thread's part of a tile of the operand, zero past the end."""
-        with self.it.points.over(side.vector):
-            return [
-                self._inside_or_zero(side, side.origin + inner, depth_origin + outer, busy)
-                for inner, outer, busy in self._places(side)
-            ]
+    def _fetch(self, side: _Side, depth_origin: Index, rest: int) -> list[SSAValue]:
+        """The thread's part of a tile of the operand, zero from step `rest` of its depth on."""
+        it, frame, points = self.it, self.it.frame, self.it.points
+        width = side.width
+        group_width, depth_width = (1, width) if side.along_depth else (width, 1)
+
+        def spread(value: SSAValue) -> Sequence[SSAValue]:
+            return [value if side.vector is None else points.broadcast(value)]
+
+        def fetched(inner: Index, outer: Index) -> SSAValue:
+            step = _quotient(outer, depth_width)
+
+            def read() -> Sequence[SSAValue]:
+                group = _quotient(side.origin + inner, group_width)
+                group = frame.clamped(group, side.group.extent // group_width) * group_width
+                depth = depth_origin + frame.guarded(step, rest // depth_width) * depth_width
+                at = side.lane if side.along_depth else ZERO
+                mapped = it.batch.at(self.batch) | it.depth.at(depth + at)
+                at = ZERO if side.along_depth else side.lane
+                return spread(it.narrow(side.side, mapped | side.group.at(group + at)))
+
+            def zero() -> Sequence[SSAValue]:
+                return spread(points.emit.constant(0, it.narrow_type(side.side)))
+
+            if step.lo >= rest // depth_width:
+                return zero()[0]
+            (value,) = frame.when(frame.below(step, rest // depth_width), read, zero)
+            return value
+
+        with points.over(side.vector):
+            return [fetched(inner, outer) for inner, outer, _ in self._places(side)]
 
     def _put(self, side: _Side, values: Sequence[SSAValue]) -> None:
         """Writes the thread's part of a tile to memory[depth][group]."""
         points = self.it.points
         with points.over(side.vector):
-            for (inner, outer, busy), value in zip(self._places(side), values, strict=True):
+            for (inner, outer, own), value in zip(self._places(side), values, strict=True):
 
                 def write(
                     inner: Index = inner, outer: Index = outer, value: SSAValue = value
                 ) -> tuple[()]:
-                    for offset in range(side.lane.hi + 1 if side.along_depth else 1):
-                        at = points.index((outer + offset) * side.stride + inner)
+                    value = self.it.widened(side.side, value)
+                    for offset in range(side.width if side.along_depth else 1):
+                        at = points.index(side.place(outer + offset, inner))
                         item = points.lane(value, offset) if side.along_depth else value
                         whole = side.vector is not None and not side.along_depth
                         store = vector.StoreOp if whole else memref.StoreOp
                         points.emit.insert(quick(store, [item, side.memory, at]))
                     return ()
 
-                self.it.frame.when(busy, write)
+                self.it.frame.when(own, write)
 
-    def _inside_or_zero(
-        self, side: _Side, at_group: Index, at_depth: Index, busy: SSAValue | None
-    ) -> SSAValue:
-        """An operand's element (or vector), zero past the end of its rows, columns or depth."""
-        it, frame, points = self.it, self.it.frame, self.it.points
-        width = side.lane.hi + 1
-        group_width, depth_width = (1, width) if side.along_depth else (width, 1)
-        group_count, depth_count = side.group.extent // group_width, it.depth.extent // depth_width
-        group_vector = _quotient(at_group, group_width)
-        depth_vector = _quotient(at_depth, depth_width)
-
-        def spread(value: SSAValue) -> Sequence[SSAValue]:
-            return [value if side.vector is None else points.broadcast(value)]
-
-        def read() -> Sequence[SSAValue]:
-            row = frame.guarded(group_vector, group_count) * group_width
-            depth = frame.guarded(depth_vector, depth_count) * depth_width
-            row, depth = (row, depth + side.lane) if side.along_depth else (row + side.lane, depth)
-            mapped = {**it.batch.at(self.batch), **side.group.at(row), **it.depth.at(depth)}
-            return spread(it.operand(side.side, mapped))
-
-        inside = frame.both(
-            busy, frame.below(group_vector, group_count), frame.below(depth_vector, depth_count)
-        )
-        (value,) = frame.when(inside, read, lambda: spread(points.emit.constant(0, self.element)))
-        return value
-
-    def _multiply(
-        self, left: _Side, right: _Side, down: Index, across: Index, sums: Sequence[SSAValue]
-    ) -> Sequence[SSAValue]:
+    def _multiply(self, left: _Side, right: _Side, sums: Sequence[SSAValue]) -> Sequence[SSAValue]:
         it, points, plan = self.it, self.it.points, self.plan
         results = list(sums)
-        for depth in range(plan.depth):
+        steps = plan.depth // plan.slices
+        for step in range(steps):
+            depth = self.slice * steps + step
             rows = [
-                self._load(
-                    left.memory,
-                    WIDTH,
-                    down * WIDTH + (block * plan.threads_down * WIDTH + depth * left.stride),
-                )
+                self._load(left.memory, left.place(depth, self._row(block)))
                 for block in range(plan.down)
             ]
             columns = [
-                self._load(
-                    right.memory,
-                    it.width,
-                    across * it.width
-                    + (block * plan.threads_across * it.width + depth * right.stride),
-                )
+                self._load(right.memory, right.place(depth, self._column(block)))
                 for block in range(plan.across)
             ]
             blocks = product(range(plan.down), range(WIDTH), range(plan.across))
@@ -277,12 +261,96 @@ class WorkgroupTiles:
                 results[number] = it.multiply_add(factor, columns[column], results[number])
         return results
 
-    def _load(self, memory: SSAValue, width: int, position: Index) -> SSAValue:
+    def _load(self, memory: SSAValue, position: Index) -> SSAValue:
         points = self.it.points
-        at = points.index(position)
+        type_ = vector_type(self.element, WIDTH)
+        return points.emit(quick(vector.LoadOp, [memory, points.index(position)], type_))
+
+    def _row(self, block: Index | int) -> Index:
+        """The first row in the tile of a block of the thread's rows."""
+        return _scaled(block, self.plan.threads_down * WIDTH) + self.down * WIDTH
+
+    def _column(self, block: Index | int) -> Index:
+        """The first column in the tile of a vector of the thread's columns."""
+        return _scaled(block, self.plan.threads_across * WIDTH) + self.across * WIDTH
+
+    def _add_slices(self, memory: SSAValue, results: Sequence[SSAValue]) -> None:
+        """Adds what the slices have, and writes it. Each slice adds other results."""
+        it, frame, points, plan = self.it, self.it.frame, self.it.points, self.plan
+        assert isinstance(memory.type, MemRefType)
+        room = memory.type.get_shape()[0] // (plan.threads * WIDTH)
+        together = gcd(len(results), 1 << min(room, plan.slices).bit_length() - 1)
+        own = self.thread % plan.slice_threads
+        for first in range(0, len(results), together):
+            if first:
+                frame.barrier()
+            for number, result in enumerate(results[first : first + together]):
+                at = points.index((self.thread + number * plan.threads) * WIDTH)
+                points.emit.insert(quick(vector.StoreOp, [result, memory, at]))
+            frame.barrier()
+
+            def add(first: int = first) -> tuple[()]:
+                mine = frame.guarded(self.slice, together)
+                parts = [
+                    self._load(memory, (mine * plan.threads + own + part) * WIDTH)
+                    for part in range(0, plan.threads, plan.slice_threads)
+                ]
+                with points.over(it.lanes):
+                    total = reduce(lambda lhs, rhs: points.apply(it.add, [lhs, rhs]), parts)
+                self._write([total], lambda number: mine + number + first)  # noqa: B023
+                return ()
+
+            frame.when(frame.below(self.slice, together), add)
+
+    def _write(self, results: Sequence[SSAValue], numbered: Callable[[Index], Index]) -> None:
+        """Writes vectors of results, given the number that each has among the thread's.
+
+        Where rows of the output are not made of vectors, element by element in a loop.
+        """
+        it, points = self.it, self.it.points
+        if it.columns.extent % WIDTH == 0:
+            with points.over(it.lanes):
+                for number, result in enumerate(results):
+                    self._write_one(numbered(constant(number)), WIDTH, it.lane, result)
+            return
+        with points.over(it.lanes):
+            memory = it.frame.private(results, WIDTH)
+
+        def write(position: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            number, lane = position // WIDTH, position % WIDTH
+            self._write_one(numbered(number), 1, lane, points.load(memory, position))
+            return carried
+
+        with points.over(None):
+            it.frame.loop(len(results) * WIDTH, [], write)
+
+    def _write_one(self, number: Index, width: int, lane: Index, result: SSAValue) -> None:
+        """Writes a vector of results, or one of its lanes where `width` is one."""
+        it, frame, across = self.it, self.it.frame, self.plan.across
+        block, part = number // (WIDTH * across), (number // across) % WIDTH
+        row = self.rows.origin + self._row(block) + part
+        column = self.columns.origin + self._column(number % across)
         if width == 1:
-            return points.emit(quick(memref.LoadOp, [memory, at], self.element))
-        return points.emit(quick(vector.LoadOp, [memory, at], VectorType(self.element, [width])))
+            column, lane = column + lane, ZERO
+        if row.lo >= self.rows.extent or column.lo >= self.columns.extent:
+            return
+        inside = frame.both(self._owns(self.rows, row, 1), self._owns(self.columns, column, width))
+        row = frame.guarded(row, self.rows.extent)
+        vectors = self.columns.extent // width
+        column = frame.guarded(_quotient(column, width), vectors) * width
+        it.epilogue(self.batch, row, column + lane, result, inside)
+
+    def _owns(self, span: _Span, index: Index, width: int) -> SSAValue | None:
+        """Whether the tile is the one to write a row or a vector of columns; None: it is."""
+        if span.extent < span.size:
+            return self.it.frame.below(_quotient(index, width), span.extent // width)
+        if span.extent % span.size == 0:
+            return None
+        return self.it.frame.at_least(index, span.first)
+
+
+def _scaled(index: Index | int, factor: int) -> Index:
+    return constant(index * factor) if isinstance(index, int) else index * factor
 
 
 def _quotient(index: Index, width: int) -> Index:

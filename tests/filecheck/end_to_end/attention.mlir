@@ -40,7 +40,7 @@
 // TILED:        "gpu.barrier"
 // TILED:      kernel.func @contraction_2({{.*}} grid = array<i32: 4, 1, 1>
 
-// DESKTOP:      kernel.func @contraction_0({{.*}}workgroup_size = array<i32: 256, 1, 1>, grid = array<i32: 2, 1, 1>
+// DESKTOP:      kernel.func @contraction_0({{.*}}workgroup_size = array<i32: 128, 1, 1>, grid = array<i32: 2, 1, 1>
 
 // WGSL:      %0 = webgpu.buffer "temporary", 2048
 // WGSL-NEXT: webgpu.dispatch @contraction_0 [4, 1, 1](%q, %k, %0)

@@ -36,7 +36,7 @@
 // TILED:          vector.store %{{.*}} : memref<1024xf32>
 // TILED:        kernel.return
 
-// DESKTOP:      kernel.func @contraction_0({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>, grid = array<i32: 1, 1, 1>
+// DESKTOP:      kernel.func @contraction_0({{.*}} attributes {workgroup_size = array<i32: 128, 1, 1>, grid = array<i32: 2, 1, 1>
 // DESKTOP-COUNT-2: memref.alloca() : memref<{{[0-9]+}}xf32, #kernel.workgroup>
 // DESKTOP:        scf.for
 // DESKTOP:          "gpu.barrier"

@@ -113,12 +113,19 @@ func.func @long(%x: tensor<64x1024xf32>) -> tensor<64xf32> {
 // BROADCAST-NOT:      kernel.subgroup_broadcast
 // BROADCAST:          vector.load %w
 
-// DESKTOP:      kernel.func @contraction_6({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>
-// DESKTOP:        memref.alloca() : memref<1088xf32, #kernel.workgroup>
-// DESKTOP-NEXT:   memref.alloca() : memref<1024xf32, #kernel.workgroup>
+// Eight rows: four slices of the workgroup multiply four of 16 steps of the depth each. Then four
+// results of each thread meet in workgroup memory, and every slice adds and writes one of them.
+// DESKTOP:      kernel.func @contraction_6({{.*}} attributes {workgroup_size = array<i32: 128, 1, 1>
+// DESKTOP:        memref.alloca() : memref<192xf32, #kernel.workgroup>
+// DESKTOP-NEXT:   memref.alloca() : memref<2112xf32, #kernel.workgroup>
 // DESKTOP:        "gpu.barrier"
-// DESKTOP-COUNT-64: math.fma
+// DESKTOP-COUNT-32: math.fma
 // DESKTOP-NOT:    math.fma
+// DESKTOP:        "gpu.barrier"
+// DESKTOP-COUNT-4: vector.store {{.*}}memref<2112xf32
+// DESKTOP:        "gpu.barrier"
+// DESKTOP-COUNT-3: arith.addf
+// DESKTOP-NOT:    arith.addf
 // DESKTOP:        "gpu.barrier"
 // DESKTOP:        kernel.return
 func.func @product(%x: tensor<8x8xf32>, %w: tensor<8x64xf32>) -> tensor<8x64xf32> {
