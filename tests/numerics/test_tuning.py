@@ -25,7 +25,7 @@ from stepwell.tools.tuning import search
 from stepwell.tools.tuning.isolation import isolated, kernels_of, plans_of
 
 DESKTOP = target_named("desktop")
-OTHER = "workgroup_tiles(down=2, across=1, threads_down=8, threads_across=16, depth=16)"
+OTHER = "workgroup_tiles(down=2, across=1, threads_down=8, threads_across=16, depth=16, slices=1)"
 RNG = np.random.default_rng(0)
 INPUTS = [RNG.standard_normal(shape, np.float32) for shape in ((30, 20), (20, 40), (40,))]
 
