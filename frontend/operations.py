@@ -244,6 +244,7 @@ from stepwell.frontend.sorting import (
     top_k,
 )
 from stepwell.frontend.transformations import stop_gradient
+from stepwell.frontend.windows import fold, unfold
 
 __all__ = [
     "abs",
@@ -323,6 +324,7 @@ __all__ = [
     "fmax",
     "fmin",
     "fmod",
+    "fold",
     "full",
     "full_like",
     "gather_nd",
@@ -461,6 +463,7 @@ __all__ = [
     "triplet_margin_loss",
     "triu",
     "trunc",
+    "unfold",
     "unstack",
     "var",
     "vecdot",

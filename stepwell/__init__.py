@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from stepwell.frontend import nn as nn
+    from stepwell.frontend import onnx as onnx
     from stepwell.frontend import optim as optim
     from stepwell.frontend import random as random
     from stepwell.frontend.array import Array as Array
@@ -107,6 +108,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import fmax as fmax
     from stepwell.frontend.operations import fmin as fmin
     from stepwell.frontend.operations import fmod as fmod
+    from stepwell.frontend.operations import fold as fold
     from stepwell.frontend.operations import full as full
     from stepwell.frontend.operations import full_like as full_like
     from stepwell.frontend.operations import gather_nd as gather_nd
@@ -247,6 +249,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.operations import triplet_margin_loss as triplet_margin_loss
     from stepwell.frontend.operations import triu as triu
     from stepwell.frontend.operations import trunc as trunc
+    from stepwell.frontend.operations import unfold as unfold
     from stepwell.frontend.operations import unstack as unstack
     from stepwell.frontend.operations import var as var
     from stepwell.frontend.operations import vecdot as vecdot
@@ -264,7 +267,7 @@ if TYPE_CHECKING:
     from stepwell.frontend.transformations import value_and_grad as value_and_grad
     from stepwell.frontend.tree import tree_map as tree_map
 
-_MODULES = ("nn", "optim", "random")
+_MODULES = ("nn", "onnx", "optim", "random")
 _HOMES = {
     "array": "Array asarray",
     "dtypes": "DType bool_ float16 float32 int32 uint32",

@@ -256,7 +256,10 @@ class FmodOp(BinaryFunctionOp):
     def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
         a, b = operands
         whole = emit(math.TruncOp(emit(arith.DivfOp(a, b))))
-        return emit(arith.SubfOp(a, emit(arith.MulfOp(whole, b))))
+        rest = emit(arith.SubfOp(a, emit(arith.MulfOp(whole, b))))
+        # 0 times an infinite b is not 0.
+        inside = emit(arith.CmpfOp(whole, constant(emit, 0, whole), "oeq"))
+        return emit(arith.SelectOp(inside, a, rest))
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         (ct,) = cotangents

@@ -1,0 +1,189 @@
+"""ONNX's elementwise operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from stepwell.dialects.array.elementwise import DivideOp
+from stepwell.dialects.errors import UnsupportedError
+from stepwell.frontend import operations as sw
+from stepwell.frontend.array import Array
+from stepwell.frontend.building import emit, promote
+from stepwell.frontend.dtypes import int32
+from stepwell.frontend.onnx.dtypes import computed
+from stepwell.frontend.onnx.registry import Node, Result, Value, handler, plain
+
+_PLAIN: dict[str, Callable[..., Any]] = {
+    "Abs": sw.abs, "Acos": sw.acos, "Acosh": sw.acosh, "Add": sw.add, "And": sw.logical_and,
+    "Asin": sw.asin, "Asinh": sw.asinh, "Atan": sw.atan, "Atanh": sw.atanh,
+    "BitwiseAnd": sw.bitwise_and, "BitwiseNot": sw.bitwise_invert, "BitwiseOr": sw.bitwise_or,
+    "BitwiseXor": sw.bitwise_xor, "Ceil": sw.ceil, "Cos": sw.cos, "Cosh": sw.cosh,
+    "Equal": sw.equal, "Erf": sw.erf, "Exp": sw.exp, "Floor": sw.floor, "Greater": sw.greater,
+    "GreaterOrEqual": sw.greater_equal, "HardSwish": sw.hard_swish, "Identity": sw.positive,
+    "IsNaN": sw.isnan, "Less": sw.less, "LessOrEqual": sw.less_equal, "Log": sw.log,
+    "Mish": sw.mish, "Mul": sw.multiply, "Neg": sw.negative, "Not": sw.logical_not,
+    "Or": sw.logical_or, "PRelu": sw.prelu, "Reciprocal": sw.reciprocal, "Relu": sw.relu,
+    "Round": sw.round, "Sigmoid": sw.sigmoid, "Sign": sw.sign, "Sin": sw.sin, "Sinh": sw.sinh,
+    "Softplus": sw.softplus, "Softsign": sw.softsign, "Sqrt": sw.sqrt, "Sub": sw.subtract,
+    "Tan": sw.tan, "Tanh": sw.tanh, "Where": sw.where, "Xor": sw.logical_xor,
+}  # fmt: skip
+
+for _name, _function in _PLAIN.items():
+    plain(_name, _function)
+
+
+@handler("Div")
+def _divide(node: Node, x: Array, y: Array) -> Result:
+    (a, b), _ = promote("Div", x, y)
+    return emit(DivideOp(a.value, b.value))
+
+
+@handler("Mod")
+def _mod(node: Node, x: Array, y: Array) -> Result:
+    if node.get("fmod", 0):
+        return sw.fmod(x, y)
+    if not x.dtype.is_float:
+        return sw.remainder(x, y)
+    # Python's rule: the sign of the divisor, also of zeros, and infinite divisors.
+    rest = sw.fmod(x, y)
+    turned = sw.where(sw.not_equal(sw.signbit(rest), sw.signbit(y)), rest + y, rest)
+    return sw.where(sw.equal(rest, 0.0), sw.copysign(rest, y), turned)
+
+
+@handler("Pow")
+def _pow(node: Node, x: Array, y: Array) -> Result:
+    if x.dtype.is_float:
+        return sw.pow(x, sw.astype(y, x.dtype))
+    if y.dtype.is_float:
+        return sw.astype(sw.round(sw.pow(sw.astype(x, "f32"), y)), x.dtype)
+    # By the bits of the exponent, which is exact modulo 2 ** 32.
+    result: Array = sw.ones_like(x)
+    power, exponent = x, sw.astype(y, int32)
+    for bit in range(31):
+        result = result * sw.where(((exponent >> bit) & 1) > 0, power, 1)
+        power = power * power
+    return result
+
+
+@handler("BitShift")
+def _shift(node: Node, x: Array, y: Array) -> Result:
+    bits = sw.bitcast(y, "u32")
+    amount = sw.astype(sw.minimum(bits, 31), x.dtype)
+    if node.get("direction") == "RIGHT" and x.dtype is int32:
+        return sw.bitwise_right_shift(x, amount)
+    left = node.get("direction") == "LEFT"
+    shifted = (sw.bitwise_left_shift if left else sw.bitwise_right_shift)(x, amount)
+    return sw.where(bits > 31, 0, shifted)
+
+
+def _variadic(function: Callable[[Array, Array], Array]) -> Callable[..., Array]:
+    return lambda *operands: reduce(function, operands)
+
+
+plain("Max", _variadic(sw.maximum))
+plain("Min", _variadic(sw.minimum))
+plain("Sum", _variadic(sw.add))
+plain("Mean", lambda *operands: reduce(sw.add, operands) / len(operands))
+
+
+@handler("Clip")
+def _clip(node: Node, x: Array, low: Array | None = None, high: Array | None = None) -> Result:
+    bottom = node.get("min") if low is None else low
+    top = node.get("max") if high is None else high
+    return sw.clip(x, bottom, top)
+
+
+@handler("Cast")
+def _cast(node: Node, x: Array) -> Result:
+    return _converted(x, node.get("to"))
+
+
+@handler("CastLike")
+def _cast_like(node: Node, x: Array, like: Array) -> Result:
+    return sw.astype(x, like.dtype)
+
+
+def _converted(x: Array, element: int) -> Array:
+    return sw.astype(x, computed(element))
+
+
+@handler("BitCast")
+def _bit_cast(node: Node, x: Array) -> Result:
+    return sw.bitcast(x, computed(node.get("to")))
+
+
+@handler("IsInf")
+def _is_inf(node: Node, x: Array) -> Result:
+    found = sw.isinf(x)
+    if not node.get("detect_positive", 1):
+        found = sw.logical_and(found, sw.signbit(x))
+    if not node.get("detect_negative", 1):
+        found = sw.logical_and(found, sw.logical_not(sw.signbit(x)))
+    return found
+
+
+@handler("Gelu")
+def _gelu(node: Node, x: Array) -> Result:
+    return sw.gelu(x, approximate=node.get("approximate", "none"))
+
+
+@handler("Elu")
+def _elu(node: Node, x: Array) -> Result:
+    return sw.elu(x, node.get("alpha", 1.0))
+
+
+@handler("Celu")
+def _celu(node: Node, x: Array) -> Result:
+    return sw.celu(x, node.get("alpha", 1.0))
+
+
+@handler("Selu")
+def _selu(node: Node, x: Array) -> Result:
+    return sw.selu(
+        x, node.get("alpha", 1.6732631921768188), node.get("gamma", 1.0507010221481323)
+    )
+
+
+@handler("LeakyRelu")
+def _leaky_relu(node: Node, x: Array) -> Result:
+    return sw.leaky_relu(x, node.get("alpha", 0.01))
+
+
+@handler("ThresholdedRelu")
+def _thresholded_relu(node: Node, x: Array) -> Result:
+    return sw.thresholded_relu(x, node.get("alpha", 1.0))
+
+
+@handler("HardSigmoid")
+def _hard_sigmoid(node: Node, x: Array) -> Result:
+    return sw.hard_sigmoid(x, node.get("alpha", 0.2), node.get("beta", 0.5))
+
+
+@handler("Shrink")
+def _shrink(node: Node, x: Array) -> Result:
+    shrunk = sw.softshrink(x, node.get("lambd", 0.5), node.get("bias", 0.0))
+    return sw.astype(shrunk, x.dtype)
+
+
+@handler("Swish")
+def _swish(node: Node, x: Array) -> Result:
+    return x * sw.sigmoid(x * node.get("alpha", 1.0))
+
+
+@handler("Dropout", known=[1, 2])
+def _dropout(
+    node: Node, x: Array, ratio: Value | None = None, training: Value | None = None
+) -> Result:
+    if training is not None and not isinstance(training, np.ndarray):
+        raise UnsupportedError("training_mode must be known when the model is compiled")
+    share = node.get("ratio", 0.5) if ratio is None else ratio
+    if training is not None and bool(training) and float(np.asarray(share)) > 0:
+        raise UnsupportedError("random numbers that equal another system's are not to be had")
+    kept = np.ones(x.shape, np.bool_)
+    return x, kept
+
+

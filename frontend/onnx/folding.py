@@ -1,0 +1,115 @@
+"""What ONNX's own library knows: the results of nodes on the host, and the bodies of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from onnx import (
+    AttributeProto,
+    FunctionProto,
+    NodeProto,
+    TypeProto,
+    defs,
+    helper,
+)
+from onnx.reference import ReferenceEvaluator
+
+from stepwell.frontend.array import Array
+from stepwell.frontend.onnx.registry import Node, Value
+
+Known = np.ndarray[Any, Any]
+_FOLDED_ELEMENTS = 1 << 16
+"""Known operands up to this size are computed on the host when the model is compiled."""
+_RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli",
+           "Multinomial", "Dropout"}  # fmt: skip
+
+
+def foldable(node: Node, operands: Sequence[Value | None]) -> bool:
+    """Whether all operands are known, small, and decide about the result."""
+    known = [operand for operand in operands if operand is not None]
+    return (
+        bool(known)
+        and node.op not in _RANDOM
+        and all(isinstance(o, np.ndarray) and o.size <= _FOLDED_ELEMENTS for o in known)
+    )
+
+
+def fold(node: Node, operands: Sequence[Known]) -> list[Known | None]:
+    """The node's results by ONNX's reference implementation."""
+    names = [name for name in node.proto.input if name]
+    outputs = [name for name in node.proto.output if name]
+    feeds = dict(zip(names, operands, strict=True))
+    graph = helper.make_graph(
+        [node.proto],
+        "fold",
+        [_info(name, operand) for name, operand in feeds.items()],
+        [helper.make_empty_tensor_value_info(name) for name in outputs],
+    )
+    opset = helper.make_opsetid(node.proto.domain, node.opset)
+    model = helper.make_model(graph, opset_imports=[opset])
+    results = dict(zip(outputs, ReferenceEvaluator(model).run(outputs, feeds), strict=True))
+    return [np.asarray(results[name]) if name else None for name in node.proto.output]
+
+
+def _info(name: str, operand: Known) -> Any:
+    element = helper.np_dtype_to_tensor_dtype(operand.dtype)
+    return helper.make_tensor_value_info(name, element, list(operand.shape))
+
+
+def body_of(node: Node, operands: Sequence[Value | None]) -> FunctionProto | None:
+    """The definition of an operator by others, for operands of these types; None without one."""
+    if not defs.has(node.op, node.opset, node.proto.domain):
+        return None
+    schema: Any = defs.get_schema(node.op, node.opset, node.proto.domain)
+    body: FunctionProto | None = None
+    if schema.has_context_dependent_function:
+        versions = [v for v in schema.context_dependent_function_opset_versions if v <= node.opset]
+        types = [_type(operand) for operand in operands]
+        found = schema.get_context_dependent_function_with_opset_version(
+            max(versions), node.proto.SerializeToString(), types
+        )
+        body = FunctionProto.FromString(found) if found else None
+    elif schema.has_function:
+        versions = [v for v in schema.function_opset_versions if v <= node.opset]
+        if versions:
+            found = schema.get_function_with_opset_version(max(versions))
+            body = found if isinstance(found, FunctionProto) else FunctionProto.FromString(found)
+    return None if body is None else bound(body, node.proto, schema)
+
+
+def _type(operand: Value | None) -> bytes:
+    """The serialized type of an operand; that of a missing one is empty."""
+    if operand is None:
+        return TypeProto().SerializeToString()
+    dtype = operand.dtype.numpy if isinstance(operand, Array) else operand.dtype
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    return helper.make_tensor_type_proto(element, list(operand.shape)).SerializeToString()
+
+
+def bound(body: FunctionProto, call: NodeProto, schema: Any = None) -> FunctionProto:
+    """The body with the call's attributes in place of the references to them."""
+    given = {a.name: a for a in call.attribute}
+    defaults = {} if schema is None else {n: a.default_value for n, a in schema.attributes.items()}
+    for attribute in body.attribute_proto:
+        given.setdefault(attribute.name, attribute)
+    result = FunctionProto()
+    result.CopyFrom(body)
+    for node in result.node:
+        kept: list[AttributeProto] = []
+        for attribute in node.attribute:
+            if attribute.ref_attr_name:
+                wanted = attribute.ref_attr_name
+                source = given.get(wanted) or defaults.get(wanted)
+                if source is None or not source.type:
+                    continue
+                copied = AttributeProto()
+                copied.CopyFrom(source)
+                copied.name = attribute.name
+                kept.append(copied)
+            else:
+                kept.append(attribute)
+        del node.attribute[:]
+        node.attribute.extend(kept)
+    return result

@@ -1,0 +1,176 @@
+"""ONNX models as functions: names, dtypes, shapes that inputs decide, refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import stepwell as sw
+from stepwell.backends.errors import ArgumentError
+from stepwell.dialects.errors import UnsupportedError
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+
+
+@pytest.fixture(autouse=True)
+def reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEPWELL_DEVICE", "reference")
+
+
+def model(nodes: list[Any], inputs: list[Any], outputs: list[Any], **weights: Any) -> Any:
+    tensors = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "test", inputs, outputs, tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
+
+
+def info(name: str, element: int, shape: Any) -> Any:
+    return helper.make_tensor_value_info(name, element, shape)
+
+
+def dense() -> Any:
+    rng = np.random.default_rng(0)
+    return model(
+        [
+            helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1),
+            helper.make_node("Relu", ["h"], ["y"]),
+        ],
+        [info("x", FLOAT, ["batch", 40])],
+        [info("y", FLOAT, ["batch", 30])],
+        w=rng.normal(size=(30, 40)).astype(np.float32),
+        b=rng.normal(size=30).astype(np.float32),
+    )
+
+
+def test_a_model_from_a_file_is_a_function_of_named_arrays(tmp_path: Path) -> None:
+    proto = dense()
+    onnx.save(proto, tmp_path / "dense.onnx")
+    loaded = sw.onnx.load(tmp_path / "dense.onnx")
+    w, b = (numpy_helper.to_array(t) for t in proto.graph.initializer)
+    for batch in (1, 5):
+        x = np.random.default_rng(batch).normal(size=(batch, 40)).astype(np.float32)
+        y = loaded({"x": x})["y"]
+        assert y.dtype == np.float32
+        np.testing.assert_allclose(y, np.maximum(x @ w.T + b, 0), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, "inputs x are missing"),
+        ({"z": np.zeros(1)}, "no input 'z': they are x"),
+        ({"x": np.zeros((2, 40))}, "float64, not float32"),
+        ({"x": np.zeros((2, 41), np.float32)}, r"shape \[2, 41\], not \['batch', 40\]"),
+    ],
+)
+def test_wrong_inputs_are_refused(inputs: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        sw.onnx.load(dense())(inputs)
+
+
+def test_inputs_that_decide_about_shapes_are_found_and_compiled_for() -> None:
+    """The shape comes from an input by way of other operators."""
+    proto = model(
+        [
+            helper.make_node("Add", ["n", "one"], ["m"]),
+            helper.make_node("Concat", ["m", "rest"], ["shape"], axis=0),
+            helper.make_node("Reshape", ["x", "shape"], ["y"]),
+        ],
+        [info("x", FLOAT, [12]), info("n", INT64, [1])],
+        [info("y", FLOAT, None)],
+        one=np.array([1], np.int64), rest=np.array([-1], np.int64),
+    )  # fmt: skip
+    loaded = sw.onnx.load(proto)
+    x = np.arange(12, dtype=np.float32)
+    for n in (1, 2, 1):
+        y = loaded({"x": x, "n": np.array([n], np.int64)})["y"]
+        np.testing.assert_array_equal(y, x.reshape(n + 1, -1))
+    assert loaded.specialized == {"n"}
+
+
+def test_every_node_without_a_meaning_is_named_at_once() -> None:
+    proto = model(
+        [
+            helper.make_node("NonZero", ["x"], ["a"], name="first"),
+            helper.make_node("Relu", ["x"], ["b"]),
+            helper.make_node("StringNormalizer", ["b"], ["c"], name="second"),
+        ],
+        [info("x", FLOAT, [3])],
+        [info("a", INT64, None), info("c", TensorProto.STRING, None)],
+    )
+    with pytest.raises(UnsupportedError, match="2 nodes are not supported") as caught:
+        sw.onnx.load(proto)({"x": np.zeros(3, np.float32)})
+    assert "node 'first' (NonZero, opset 21)" in str(caught.value)
+    assert "node 'second' (StringNormalizer, opset 21)" in str(caught.value)
+    assert "Relu" not in str(caught.value)
+
+
+def test_integers_of_64_bits_are_exact_or_refused() -> None:
+    proto = model(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        [info("x", INT64, [2])], [info("y", INT64, [2])],
+    )  # fmt: skip
+    loaded = sw.onnx.load(proto)
+    y = loaded({"x": np.array([3, -4], np.int64)})["y"]
+    assert y.dtype == np.int64
+    np.testing.assert_array_equal(y, [6, -8])
+    with pytest.raises(OverflowError, match="no 64-bit integers"):
+        loaded({"x": np.array([2**40, 0], np.int64)})
+
+
+def test_a_branch_is_chosen_by_what_is_known() -> None:
+    def branch(name: str, op: str) -> Any:
+        return helper.make_graph(
+            [helper.make_node(op, ["x"], [name])], name, [], [info(name, FLOAT, None)]
+        )
+
+    proto = model(
+        [
+            helper.make_node("Size", ["x"], ["n"]),
+            helper.make_node("Greater", ["n", "limit"], ["large"]),
+            helper.make_node(
+                "If", ["large"], ["y"],
+                then_branch=branch("a", "Neg"), else_branch=branch("b", "Abs"),
+            ),
+        ],
+        [info("x", FLOAT, ["n"])], [info("y", FLOAT, None)],
+        limit=np.array(2, np.int64),
+    )  # fmt: skip
+    loaded = sw.onnx.load(proto)
+    for x in (np.array([1.0, -2.0], np.float32), np.array([1.0, -2.0, 3.0], np.float32)):
+        expected = -x if x.size > 2 else np.abs(x)
+        np.testing.assert_array_equal(loaded({"x": x})["y"], expected)
+
+
+def test_recurrent_networks_equal_torch() -> None:
+    """A bidirectional LSTM of torch, with its weights in ONNX's order of gates."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    net = torch.nn.LSTM(5, 4, bidirectional=True)
+    order = [0, 3, 1, 2]
+
+    def gates(parameter: Any) -> Any:
+        parts = np.split(parameter.detach().numpy(), 4)
+        return np.concatenate([parts[i] for i in order])
+
+    sides = ["", "_reverse"]
+    w = np.stack([gates(getattr(net, f"weight_ih_l0{s}")) for s in sides])
+    r = np.stack([gates(getattr(net, f"weight_hh_l0{s}")) for s in sides])
+    b = np.stack([
+        np.concatenate([gates(getattr(net, f"bias_{k}_l0{s}")) for k in ("ih", "hh")])
+        for s in sides
+    ])  # fmt: skip
+    proto = model(
+        [helper.make_node("LSTM", ["x", "w", "r", "b"], ["y"], hidden_size=4,
+                          direction="bidirectional")],
+        [info("x", FLOAT, [6, 2, 5])], [info("y", FLOAT, None)], w=w, r=r, b=b,
+    )  # fmt: skip
+    x = np.random.default_rng(0).normal(size=(6, 2, 5)).astype(np.float32)
+    y = sw.onnx.load(proto)({"x": x})["y"]
+    expected = net(torch.tensor(x))[0].detach().numpy().reshape(6, 2, 2, 4).transpose(0, 2, 1, 3)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
