@@ -19,6 +19,7 @@ from stepwell.frontend.onnx.registry import Value
 from stepwell.frontend.transformations import jit
 
 _KNOWN_ELEMENTS = 1024
+_UPLOADED = ("f4", "f2", "i8", "i4", "i2", "i1", "u4", "u2", "u1", "?")
 
 
 class Model:
@@ -42,7 +43,7 @@ class Model:
         Raises: ArgumentError for missing or unknown names and for wrong dtypes, UnsupportedError
         naming every node that has no meaning here.
         """
-        given = {name: self._checked(name, value) for name, value in inputs.items()}
+        given = {name: self._checked(name, inputs[name]) for name in sorted(inputs)}
         missing = [name for name in self.inputs if name not in given]
         if missing:
             raise ArgumentError(f"inputs {', '.join(missing)} are missing")
@@ -58,12 +59,13 @@ class Model:
 
     def _run(self, given: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
         static = {name: given[name] for name in sorted(self.specialized)}
-        key = tuple((n, v.shape, v.tobytes()) for n, v in static.items())
         traced = {
             name: asarray(value, computed(self.inputs[name].element))
             for name, value in given.items()
             if name not in static
         }
+        shapes = tuple((name, value.shape) for name, value in given.items())
+        key = (shapes, tuple((name, value.tobytes()) for name, value in static.items()))
         compiled = self._compiled.get(key)
         if compiled is None:
             compiled = _Compiled(self._graph, self._weights, static, self._device)
@@ -85,7 +87,7 @@ class Model:
 
 
 class _Compiled:
-    """The function for one set of known inputs: a program for each set of shapes."""
+    """The function for one set of shapes and of known inputs."""
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class _Compiled:
 
 def _weight(value: np.ndarray[Any, Any]) -> Value:
     """Small weights stay known: they may be shapes. The others are uploaded once."""
-    if value.size <= _KNOWN_ELEMENTS or value.dtype.kind not in "fbiu":
+    if value.size <= _KNOWN_ELEMENTS or value.dtype not in _UPLOADED:
         return value
     return asarray(value)
 

@@ -93,6 +93,29 @@ def test_inputs_that_decide_about_shapes_are_found_and_compiled_for() -> None:
     assert loaded.specialized == {"n"}
 
 
+def test_what_is_known_belongs_to_the_shapes_of_its_call() -> None:
+    proto = model(
+        [helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Neg", ["x"], ["y"])],
+        [info("x", FLOAT, ["n"])], [info("s", INT64, [1]), info("y", FLOAT, ["n"])],
+    )  # fmt: skip
+    loaded = sw.onnx.load(proto)
+    for n in (2, 3, 2):
+        x = np.arange(n, dtype=np.float32)
+        found = loaded({"x": x})
+        np.testing.assert_array_equal(found["s"], [n])
+        np.testing.assert_array_equal(found["y"], -x)
+
+
+def test_weights_that_webgpu_cannot_hold_are_refused() -> None:
+    proto = model(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        [info("x", TensorProto.DOUBLE, [2000])], [info("y", TensorProto.DOUBLE, [2000])],
+        w=np.zeros(2000),
+    )  # fmt: skip
+    with pytest.raises(UnsupportedError, match="DOUBLE"):
+        sw.onnx.load(proto)({"x": np.zeros(2000)})
+
+
 def test_every_node_without_a_meaning_is_named_at_once() -> None:
     proto = model(
         [
