@@ -9,6 +9,7 @@ from importlib import import_module
 COMMANDS = {
     "bench": ("bench", "measure compile and run times, with peers beside them"),
     "docs": ("docs", "write the generated tables of the README, or check them"),
+    "import": ("import_model", "write an ONNX model as IR, and its weights"),
     "opt": ("wgpu_opt", "run passes on IR files (also installed as wgpu-opt)"),
     "report": ("report", "the kernels of a program: bytes, flops, plans, and why as many"),
     "run": ("wgpu_run", "lower and run an IR file on NumPy arrays (also installed as wgpu-run)"),

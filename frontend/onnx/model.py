@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from stepwell.backends.errors import ArgumentError
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend.array import Array, ArrayLike, asarray
+from stepwell.frontend.dtypes import DType
+from stepwell.frontend.executable import Executable, Spec
+from stepwell.frontend.nn.module import Buffer
 from stepwell.frontend.onnx.dtypes import computed, numpy_dtype
 from stepwell.frontend.onnx.importer import Graph, NotKnownError, declared_shape, element_of
 from stepwell.frontend.onnx.registry import Value
@@ -34,7 +38,7 @@ class Model:
         self.outputs = {o.name: _Declared(o) for o in self._graph.outputs}
         self.specialized: set[str] = set()
         """Inputs that were found to decide about shapes."""
-        self._weights = {name: _weight(w) for name, w in self._graph.weights.items()}
+        self._weights = {name: _weight(name, w) for name, w in self._graph.weights.items()}
         self._compiled: dict[Any, _Compiled] = {}
 
     def __call__(self, inputs: Mapping[str, ArrayLike]) -> dict[str, np.ndarray[Any, Any]]:
@@ -47,31 +51,61 @@ class Model:
         missing = [name for name in self.inputs if name not in given]
         if missing:
             raise ArgumentError(f"inputs {', '.join(missing)} are missing")
+        compiled = self._specialize(given, lambda compiled: compiled.lower(given))
+        results = compiled(given)
+        return {n: results[n].astype(numpy_dtype(o.element)) for n, o in self.outputs.items()}
+
+    def lower(
+        self,
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        values: Mapping[str, ArrayLike] | None = None,
+        target: str | None = None,
+    ) -> Executable:
+        """The executable for inputs of these shapes (the declared ones by default), with its IR
+        and program, without running it. `values` has the inputs that decide about shapes.
+
+        Raises: ArgumentError for shapes that are not known, UnsupportedError as a call does.
+        """
+        given: dict[str, Any] = {}
+        for name, declared in sorted(self.inputs.items()):
+            if values is not None and name in values:
+                value = np.asarray(values[name], numpy_dtype(declared.element))
+                given[name] = self._checked(name, value)
+            else:
+                wanted = (shapes or {}).get(name, declared.shape)
+                given[name] = Spec(declared.known(name, wanted), computed(declared.element))
+        for name in (*(shapes or {}), *(values or {})):
+            if name not in self.inputs:
+                raise ArgumentError(
+                    f"there is no input {name!r}: they are {', '.join(self.inputs)}"
+                )
+        return self._specialize(given, lambda compiled: compiled.lower(given, target)).last
+
+    def _specialize(
+        self, given: Mapping[str, Any], lower: Callable[[_Compiled], object]
+    ) -> _Compiled:
+        """What is compiled for these inputs, when it is known which ones decide about shapes."""
         while True:
+            unknown = [n for n in sorted(self.specialized) if isinstance(given[n], Spec)]
+            if unknown:
+                raise ArgumentError(f"inputs {', '.join(unknown)} decide about shapes: give values")
+            static = {name: given[name] for name in sorted(self.specialized)}
+            shapes = tuple((name, value.shape) for name, value in given.items())
+            key = (shapes, tuple((name, value.tobytes()) for name, value in static.items()))
+            compiled = self._compiled.get(key)
+            if compiled is None:
+                dtypes = {n: computed(self.inputs[n].element) for n in given if n not in static}
+                weights = self._weights
+                compiled = _Compiled(self._graph, weights, static, dtypes, self._device)
             try:
-                results = self._run(given)
-                break
+                lower(compiled)
             except NotKnownError as error:
                 if not error.inputs - self.specialized:
                     raise
                 self.specialized |= error.inputs
-        return {n: results[n].astype(numpy_dtype(o.element)) for n, o in self.outputs.items()}
-
-    def _run(self, given: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-        static = {name: given[name] for name in sorted(self.specialized)}
-        traced = {
-            name: asarray(value, computed(self.inputs[name].element))
-            for name, value in given.items()
-            if name not in static
-        }
-        shapes = tuple((name, value.shape) for name, value in given.items())
-        key = (shapes, tuple((name, value.tobytes()) for name, value in static.items()))
-        compiled = self._compiled.get(key)
-        if compiled is None:
-            compiled = _Compiled(self._graph, self._weights, static, self._device)
-        results = compiled(traced)
-        self._compiled[key] = compiled
-        return results
+                continue
+            self._compiled[key] = compiled
+            return compiled
 
     def _checked(self, name: str, value: ArrayLike) -> np.ndarray[Any, Any]:
         declared = self.inputs.get(name)
@@ -94,8 +128,12 @@ class _Compiled:
         graph: Graph,
         weights: Mapping[str, Value],
         static: Mapping[str, Value],
+        dtypes: Mapping[str, DType],
         device: str | None,
     ):
+        self._dtypes = dtypes
+        self.last: Executable
+        """What was compiled last."""
         names = [output.name for output in graph.outputs]
         self._constants: dict[str, np.ndarray[Any, Any]] = {}
 
@@ -107,16 +145,23 @@ class _Compiled:
 
         self._jit = jit(run, device=device)
 
-    def __call__(self, given: dict[str, Array]) -> dict[str, np.ndarray[Any, Any]]:
-        results = self._jit(given)
+    def lower(self, given: Mapping[str, Any], target: str | None = None) -> None:
+        """Traces the model for inputs like these."""
+        traced = {name: Spec(given[name].shape, dtype) for name, dtype in self._dtypes.items()}
+        self.last = self._jit.lower(traced, target=target)
+
+    def __call__(self, given: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+        results = self._jit({n: asarray(given[n], dtype) for n, dtype in self._dtypes.items()})
         return {**self._constants, **{n: np.asarray(v) for n, v in results.items()}}
 
 
-def _weight(value: np.ndarray[Any, Any]) -> Value:
+def _weight(name: str, value: np.ndarray[Any, Any]) -> Value:
     """Small weights stay known: they may be shapes. The others are uploaded once."""
     if value.size <= _KNOWN_ELEMENTS or value.dtype not in _UPLOADED:
         return value
-    return asarray(value)
+    weight = Buffer(value)
+    weight.rename(name)
+    return weight
 
 
 class _Declared:
@@ -140,11 +185,26 @@ class _Declared:
             raise ArgumentError(f"input {name!r} has shape {list(shape)}, not {self.shape}")
 
 
+    def known(self, name: str, shape: Sequence[int | str | None] | None) -> tuple[int, ...]:
+        """The shape, if all its sizes are numbers that fit. Raises: ArgumentError."""
+        if shape is None or any(not isinstance(size, int) for size in shape):
+            raise ArgumentError(f"input {name!r} has the shape {shape}: say which it is to be")
+        numbers = tuple(size for size in shape if isinstance(size, int))
+        self.check(name, numbers)
+        return numbers
+
+
 def load(model: str | PathLike[str] | ModelProto, device: str | None = None) -> Model:
     """An ONNX model, from its file or message, as a function of named arrays.
 
-    Raises: UnsupportedError that names each node which has no meaning here, with its opset.
+    Raises: ArgumentError for what is no ONNX model. Nodes are looked at when it is compiled.
     """
     if not isinstance(model, ModelProto):
-        model = onnx.load(fspath(model))
+        path = fspath(model)
+        try:
+            model = onnx.load(path)
+        except DecodeError as error:
+            raise ArgumentError(f"{path} is no ONNX model: {error}") from None
+    if not model.HasField("graph"):
+        raise ArgumentError("the model has no graph")
     return Model(model, device)

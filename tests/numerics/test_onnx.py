@@ -93,6 +93,69 @@ def test_inputs_that_decide_about_shapes_are_found_and_compiled_for() -> None:
     assert loaded.specialized == {"n"}
 
 
+def test_the_ir_and_its_weights_are_written(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    from stepwell.tools.stepwell import main
+
+    proto = dense()
+    proto.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(np.ones((30, 40), np.float32), "w")
+    )
+    onnx.save(proto, tmp_path / "dense.onnx")
+    out, weights = tmp_path / "dense.mlir", tmp_path / "dense.safetensors"
+    command = ["import", str(tmp_path / "dense.onnx"), "-o", str(out), "--weights", str(weights)]
+    assert main([*command, "--shape", "x=3,40"]) == 0
+    assert "array.dot_general" in out.read_text()
+    assert "tensor<3x40xf32>" in out.read_text()
+    np.testing.assert_array_equal(load_file(weights)["w"], np.ones((30, 40)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "input 'x' has the shape ['batch', 40]"),
+        (["--shape", "x=3,41"], "shape [3, 41]"),
+        (["--shape", "x"], "'x' is not INPUT=N,N..."),
+        (["--shape", "z=1", "--shape", "x=1,40"], "no input 'z'"),
+    ],
+)
+def test_import_refuses_in_one_line(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from stepwell.tools.stepwell import main
+
+    onnx.save(dense(), tmp_path / "dense.onnx")
+    assert main(["import", str(tmp_path / "dense.onnx"), *options]) == 1
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+
+
+def test_files_that_are_no_models_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from stepwell.tools.stepwell import main
+
+    (tmp_path / "nonsense.onnx").write_bytes(b"no model")
+    for name in ("nonsense.onnx", "missing.onnx"):
+        assert main(["import", str(tmp_path / name)]) == 1
+        assert capsys.readouterr().err.startswith("stepwell import: error: ")
+
+
+def test_the_backend_of_onnx() -> None:
+    from stepwell.frontend.onnx import backend
+
+    proto = dense()
+    x = np.ones((2, 40), np.float32)
+    expected = sw.onnx.load(proto)({"x": x})["y"]
+    prepared = backend.prepare(proto)
+    np.testing.assert_array_equal(prepared.run([x]).y, expected)
+    np.testing.assert_array_equal(backend.run_model(proto, {"x": x})[0], expected)
+    node = helper.make_node("Add", ["a", "b"], ["c"])
+    np.testing.assert_array_equal(backend.run_node(node, [x, x])[0], x + x)
+    assert backend.supports_device("CPU") and not backend.supports_device("TPU")
+
+
 def test_what_is_known_belongs_to_the_shapes_of_its_call() -> None:
     proto = model(
         [helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Neg", ["x"], ["y"])],

@@ -1,0 +1,86 @@
+"""`stepwell import`: an ONNX model as IR, with its weights in a file beside it.
+
+Exit code 0, or 1 with one message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stepwell.backends.errors import ArgumentError
+from stepwell.dialects.errors import StepwellError
+from stepwell.passes.pipeline import STAGES
+
+_FAILURES = (StepwellError, ArgumentError, OverflowError, OSError)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stepwell import", description=__doc__)
+    parser.add_argument("model", type=Path, help="an ONNX file")
+    parser.add_argument("-o", "--out", type=Path, help="the IR (default: standard output)")
+    parser.add_argument("--weights", type=Path, help="the weights, as safetensors")
+    parser.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="INPUT=N,N...",
+        help="the shape of an input whose declared one has symbols",
+    )
+    parser.add_argument(
+        "--value",
+        action="append",
+        default=[],
+        metavar="INPUT=N,N...",
+        help="the value of an input that decides about shapes",
+    )
+    parser.add_argument("--to", default="array", choices=[stage.name for stage in STAGES])
+    parser.add_argument("--target", default="software", help="for stages below array")
+    return parser
+
+
+def _assignment(text: str) -> tuple[str, list[int]]:
+    name, equals, numbers = text.rpartition("=")
+    try:
+        if not equals:
+            raise ValueError
+        return name, [int(n) for n in numbers.split(",") if n]
+    except ValueError:
+        raise ArgumentError(f"{text!r} is not INPUT=N,N...") from None
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes what the command line asks for."""
+    from stepwell.frontend import onnx
+
+    model = onnx.load(arguments.model)
+    shapes = dict(map(_assignment, arguments.shape))
+    values = {name: np.array(value) for name, value in map(_assignment, arguments.value)}
+    executable = model.lower(shapes, values, target=arguments.target)
+    text = executable.ir(arguments.to)
+    if arguments.out is None:
+        print(text)
+    else:
+        arguments.out.write_text(text if text.endswith("\n") else text + "\n")
+    if arguments.weights is not None:
+        from safetensors.numpy import save_file
+
+        tensors = {c.name: np.ascontiguousarray(c.read()) for c in executable.captured}
+        save_file(tensors, arguments.weights)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        run(arguments)
+    except ImportError as error:
+        print(f"stepwell import: error: {error}; pip install onnx", file=sys.stderr)
+        return 1
+    except _FAILURES as error:
+        print(f"stepwell import: error: {error}", file=sys.stderr)
+        return 1
+    return 0
