@@ -26,6 +26,8 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     LocationAttr,
     ModuleOp,
+    NameLoc,
+    NoneAttr,
     StringAttr,
     i32,
 )
@@ -266,3 +268,15 @@ class located:  # noqa: N801 - used as a function, and entered for every operati
         prefix = where(self.trace.emitter.location)
         if isinstance(error, StepwellError) and not str(error).startswith(prefix):
             raise type(error)(prefix + str(error)) from None
+
+
+@contextmanager
+def named(trace: Trace, name: str) -> Generator[None]:
+    """Operations within are said to come from `name`, a part of a model that is no Python code."""
+    outer, depth = trace.emitter.location, trace.depth
+    trace.emitter.location = NameLoc(StringAttr(name), NoneAttr())
+    trace.depth = depth + 1
+    try:
+        yield
+    finally:
+        trace.emitter.location, trace.depth = outer, depth

@@ -1,4 +1,7 @@
-"""ONNX's backend node tests on a device, and the ledger of their verdicts.
+"""ONNX's backend tests on a device, and the ledger of their verdicts.
+
+The node tests are made by functions of the package `onnx`; the suites `simple`, `pytorch-operator`
+and `pytorch-converted` are files in it: their tests have the suite before the name.
 
 `python tests/onnx_cases.py` writes the ledger anew.
 """
@@ -7,11 +10,14 @@ from __future__ import annotations
 
 import csv
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.backend.test as backend_tests
 from onnx import TensorProto, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
@@ -23,12 +29,44 @@ LEDGER = Path(__file__).parent / "onnx_ledger.tsv"
 REFUSALS = (StepwellError, ArgumentError, OverflowError, TypeError)
 
 
+SUITES = ("simple", "pytorch-operator", "pytorch-converted")
+
+
+@dataclass(frozen=True)
+class Filed:
+    """A test in files: a model, and folders of inputs and outputs."""
+
+    path: Path
+    rtol: float = 1e-3
+    atol: float = 1e-7
+
+    @property
+    def model(self) -> Any:
+        return onnx.load(self.path / "model.onnx")
+
+    @property
+    def data_sets(self) -> list[tuple[list[Any], list[Any]]]:
+        folders = sorted(self.path.glob("test_data_set_*"))
+        return [(_tensors(folder, "input"), _tensors(folder, "output")) for folder in folders]
+
+
+def _tensors(folder: Path, kind: str) -> list[Any]:
+    return [
+        onnx.load_tensor(folder / f"{kind}_{i}.pb")
+        for i in range(len(list(folder.glob(f"{kind}_*.pb"))))
+    ]
+
+
 @cache
 def cases() -> dict[str, Any]:
     """The tests by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {case.name: case for case in collect_testcases(None)}
+        found: dict[str, Any] = {case.name: case for case in collect_testcases(None)}
+    data = Path(backend_tests.__file__).parent / "data"
+    for suite in SUITES:
+        found |= {f"{suite}/{path.name}": Filed(path) for path in (data / suite).iterdir()}
+    return found
 
 
 def ledger() -> dict[str, tuple[str, str]]:
@@ -45,10 +83,12 @@ def _array(value: Any) -> Any:
 def verdict(name: str) -> tuple[str, str]:
     """`pass`, `wrong` or `refused`, and why."""
     case = cases()[name]
+    proto = case.model
+    weights = {tensor.name for tensor in proto.graph.initializer}
     try:
-        model = sw.onnx.load(case.model)
+        model = sw.onnx.load(proto)
         for inputs, expected in case.data_sets:
-            names = [i.name for i in case.model.graph.input]
+            names = [i.name for i in proto.graph.input if i.name not in weights]
             given = {n: _array(v) for n, v in zip(names, inputs, strict=False) if v is not None}
             for (output, ours), theirs in zip(model(given).items(), expected, strict=True):
                 difference = _difference(ours, _array(theirs), case.rtol, case.atol)

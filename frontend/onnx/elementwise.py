@@ -18,27 +18,48 @@ from stepwell.frontend.onnx.dtypes import computed
 from stepwell.frontend.onnx.registry import Node, Result, Value, handler, plain
 
 _PLAIN: dict[str, Callable[..., Any]] = {
-    "Abs": sw.abs, "Acos": sw.acos, "Acosh": sw.acosh, "Add": sw.add, "And": sw.logical_and,
+    "Abs": sw.abs, "Acos": sw.acos, "Acosh": sw.acosh,
     "Asin": sw.asin, "Asinh": sw.asinh, "Atan": sw.atan, "Atanh": sw.atanh,
     "BitwiseAnd": sw.bitwise_and, "BitwiseNot": sw.bitwise_invert, "BitwiseOr": sw.bitwise_or,
     "BitwiseXor": sw.bitwise_xor, "Ceil": sw.ceil, "Cos": sw.cos, "Cosh": sw.cosh,
-    "Equal": sw.equal, "Erf": sw.erf, "Exp": sw.exp, "Floor": sw.floor, "Greater": sw.greater,
+    "Erf": sw.erf, "Exp": sw.exp, "Floor": sw.floor,
     "GreaterOrEqual": sw.greater_equal, "HardSwish": sw.hard_swish, "Identity": sw.positive,
-    "IsNaN": sw.isnan, "Less": sw.less, "LessOrEqual": sw.less_equal, "Log": sw.log,
-    "Mish": sw.mish, "Mul": sw.multiply, "Neg": sw.negative, "Not": sw.logical_not,
-    "Or": sw.logical_or, "PRelu": sw.prelu, "Reciprocal": sw.reciprocal, "Relu": sw.relu,
+    "IsNaN": sw.isnan, "LessOrEqual": sw.less_equal, "Log": sw.log,
+    "Mish": sw.mish, "Neg": sw.negative, "Not": sw.logical_not,
+    "Reciprocal": sw.reciprocal, "Relu": sw.relu,
     "Round": sw.round, "Sigmoid": sw.sigmoid, "Sign": sw.sign, "Sin": sw.sin, "Sinh": sw.sinh,
-    "Softplus": sw.softplus, "Softsign": sw.softsign, "Sqrt": sw.sqrt, "Sub": sw.subtract,
-    "Tan": sw.tan, "Tanh": sw.tanh, "Where": sw.where, "Xor": sw.logical_xor,
+    "Softplus": sw.softplus, "Softsign": sw.softsign, "Sqrt": sw.sqrt,
+    "Tan": sw.tan, "Tanh": sw.tanh, "Where": sw.where,
 }  # fmt: skip
 
 for _name, _function in _PLAIN.items():
     plain(_name, _function)
 
+_BINARY: dict[str, Callable[..., Any]] = {
+    "Add": sw.add, "And": sw.logical_and, "Equal": sw.equal, "Greater": sw.greater,
+    "Less": sw.less, "Mul": sw.multiply, "Or": sw.logical_or, "PRelu": sw.prelu,
+    "Sub": sw.subtract, "Xor": sw.logical_xor,
+}  # fmt: skip
+
+
+@handler(*_BINARY)
+def _binary(node: Node, x: Array, y: Array) -> Result:
+    return _BINARY[node.op](x, _aligned(node, x, y))
+
+
+def _aligned(node: Node, x: Array, y: Array) -> Array:
+    """Before opset 7 the second operand's axes begin at an axis of the first: `axis`, and 1 for
+    the slopes of PRelu.
+    """
+    axis = node.get("axis", 1 if node.op == "PRelu" and y.size > 1 else None)
+    if node.opset >= 7 or axis is None:
+        return y
+    return sw.reshape(y, [*y.shape, *[1] * (x.ndim - axis % x.ndim - y.ndim)])
+
 
 @handler("Div")
 def _divide(node: Node, x: Array, y: Array) -> Result:
-    (a, b), _ = promote("Div", x, y)
+    (a, b), _ = promote("Div", x, _aligned(node, x, y))
     return emit(DivideOp(a.value, b.value))
 
 
@@ -56,6 +77,7 @@ def _mod(node: Node, x: Array, y: Array) -> Result:
 
 @handler("Pow")
 def _pow(node: Node, x: Array, y: Array) -> Result:
+    y = _aligned(node, x, y)
     if x.dtype.is_float:
         return sw.pow(x, sw.astype(y, x.dtype))
     if y.dtype.is_float:

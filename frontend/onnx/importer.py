@@ -17,10 +17,12 @@ from onnx.inliner import inline_local_functions
 
 from stepwell.dialects.errors import StepwellError, UnsupportedError
 from stepwell.frontend.array import Array
+from stepwell.frontend.building import trace
 from stepwell.frontend.onnx.dtypes import array
 from stepwell.frontend.onnx.folding import body_of, fold, foldable
 from stepwell.frontend.onnx.registry import HANDLERS, Node, Value
 from stepwell.frontend.shaping import stack, unstack
+from stepwell.frontend.tracing import named
 
 for _family in ("elementwise", "networks", "recurrent", "reduction", "resize", "shape"):
     import_module(f"stepwell.frontend.onnx.{_family}")
@@ -124,7 +126,8 @@ class _Run:
         for proto in protos:
             node = Node(proto, self._opsets.get(_domain(proto.domain), 1))
             try:
-                scope.bind(proto, self._results(node, scope))
+                with named(trace(), str(node)):
+                    scope.bind(proto, self._results(node, scope))
             except _SkippedError:
                 scope.failed.update(proto.output)
             except NotKnownError as error:
