@@ -148,10 +148,10 @@ def test_a_product_asks_for_operands_once_a_tile() -> None:
     def product(x: sw.Array, w: sw.Array) -> sw.Array:
         return x @ w
 
-    # Tiles of 64x64, and the first tiles of the next step after the last.
-    (found,) = asked(product, zeros((256, 256), (256, 256)), "desktop")
-    tiles, steps, step = 16, 256 // 16, 2 * 4 * 64 * 16
-    assert found == Traffic(tiles * (steps + 1) * step, 4 * 256 * 256)
+    # Tiles of 128x64, and the first tiles of the next step after the last.
+    (found,) = asked(product, zeros((1024, 64), (64, 1024)), "desktop")
+    tiles, steps, step = 8 * 16, 64 // 16, 4 * (128 + 64) * 16
+    assert found == Traffic(tiles * (steps + 1) * step, 4 * 1024 * 1024)
 
 
 def test_merged_launches_ask_for_what_both_ask() -> None:
