@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     model = onnx.load(arguments.model)
     shapes = dict(map(_assignment, arguments.shape))
-    values = {name: np.array(value) for name, value in map(_assignment, arguments.value)}
+    values: dict[str, np.ndarray[Any, Any]] = {}
+    for name, numbers in map(_assignment, arguments.value):
+        scalar = name in model.inputs and model.inputs[name].shape == [] and len(numbers) == 1
+        values[name] = np.array(numbers[0] if scalar else numbers)
     executable = model.lower(shapes, values, target=arguments.target)
     text = executable.ir(arguments.to)
     if arguments.out is None:

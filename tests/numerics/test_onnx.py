@@ -111,6 +111,22 @@ def test_the_ir_and_its_weights_are_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_file(weights)["w"], np.ones((30, 40)))
 
 
+def test_import_takes_values_that_decide_about_shapes(tmp_path: Path) -> None:
+    from stepwell.tools.stepwell import main
+
+    nodes = [
+        helper.make_node("Unsqueeze", ["n", "zero"], ["s"]),
+        helper.make_node("Expand", ["x", "s"], ["y"]),
+    ]
+    inputs = [info("x", FLOAT, [1]), info("n", INT64, [])]
+    proto = model(nodes, inputs, [info("y", FLOAT, None)], zero=np.array([0], np.int64))
+    onnx.save(proto, tmp_path / "model.onnx")
+    command = ["import", str(tmp_path / "model.onnx"), "-o", str(tmp_path / "model.mlir")]
+    assert main(command) == 1
+    assert main([*command, "--value", "n=5"]) == 0
+    assert "tensor<5xf32>" in (tmp_path / "model.mlir").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
