@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from xdsl.ir import Operation
 
-from stepwell.dialects.array.base import DTYPES
+from stepwell.dialects.array.base import DTYPES, ElementwiseOp
 from stepwell.dialects.array.logic import CastOp
 from stepwell.dialects.array.shape import BroadcastOp, ConstantOp, FullOp, ReshapeOp
 from stepwell.dialects.errors import DTypeError, ShapeError
@@ -16,7 +16,9 @@ from stepwell.frontend.array import Array, ArrayLike, Axes, Shape
 from stepwell.frontend.dtypes import (
     DType,
     Scalar,
+    bool_,
     dtype_of,
+    int32,
     result_type,
     scalar_dtype,
     to_numpy,
@@ -139,6 +141,18 @@ def promote(name: str, *operands: ArrayLike, floating: bool = False) -> tuple[li
 def as_float(x: ArrayLike) -> Tracer:
     """An operand in a float dtype: integers and bools become f32."""
     return promote("float", x, floating=True)[0][0]
+
+
+def as_number(x: ArrayLike) -> Tracer:
+    """An operand that arithmetic is defined on: bools become i32."""
+    tracer = lift(x)
+    return cast_to(tracer, int32) if tracer.dtype is bool_ else tracer
+
+
+def emit_float(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
+    """An elementwise operation on operands in their common shape and float dtype."""
+    tracers, weak = promote(op.name, *operands, floating=True)
+    return emit(op(*[tracer.value for tracer in tracers]), weak)
 
 
 def axis_of(name: str, axis: int, rank: int) -> int:

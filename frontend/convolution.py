@@ -9,22 +9,12 @@ from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import as_float, emit, lift
 from stepwell.frontend.dispatch import operation
-
-Sizes = int | Sequence[int]
-Padding = str | int | Sequence[int] | Sequence[Sequence[int]]
-
-
-def _each(name: str, what: str, value: Sizes, rank: int) -> list[int]:
-    """A number for each spatial axis."""
-    given = [value] * rank if isinstance(value, int) else list(value)
-    if len(given) != rank:
-        raise ShapeError(f"{name}: {what} {value} must be a number or {rank} numbers")
-    return given
+from stepwell.frontend.spatial import Padding, Sizes, around, each
 
 
 def _padding(
     name: str,
-    value: Padding,
+    value: str | Padding,
     kernel: Sequence[int],
     strides: Sequence[int],
     dilations: Sequence[int],
@@ -40,13 +30,7 @@ def _padding(
             raise ShapeError(f"{name}: padding 'same' needs strides of 1, not {list(strides)}")
         total = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
         return [n // 2 for n in total], [n - n // 2 for n in total]
-    around: list[tuple[int, int]] = []
-    for item in [value] * rank if isinstance(value, int) else value:
-        low, high = (item, item) if isinstance(item, int) else item
-        around.append((low, high))
-    if len(around) != rank:
-        raise ShapeError(f"{name}: padding {value} must be a number or {rank} of them")
-    return [low for low, _ in around], [high for _, high in around]
+    return around(name, value, rank)
 
 
 def _convolution(
@@ -55,7 +39,7 @@ def _convolution(
     weight: ArrayLike,
     bias: ArrayLike | None,
     stride: Sizes,
-    padding: Padding,
+    padding: str | Padding,
     dilation: Sizes,
     groups: int,
 ) -> Array:
@@ -67,8 +51,8 @@ def _convolution(
             f"{name}: x {list(data.shape)} and weight {list(kernel.shape)} must have a rank of "
             f"{rank + 2}: [n, channels, spatial...] and [outputs, channels / groups, kernel...]"
         )
-    strides = _each(name, "stride", stride, rank)
-    dilations = _each(name, "dilation", dilation, rank)
+    strides = each(name, "stride", stride, rank)
+    dilations = each(name, "dilation", dilation, rank)
     low, high = _padding(name, padding, kernel.shape[2:], strides, dilations)
     form = ops.form_of(strides, low, high, dilations, groups)
     result = emit(ops.ConvolutionOp(data.value, kernel.value, form))
@@ -86,7 +70,7 @@ def conv1d(
     weight: ArrayLike,
     bias: ArrayLike | None = None,
     stride: Sizes = 1,
-    padding: Padding = 0,
+    padding: str | Padding = 0,
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Array:
@@ -103,7 +87,7 @@ def conv2d(
     weight: ArrayLike,
     bias: ArrayLike | None = None,
     stride: Sizes = 1,
-    padding: Padding = 0,
+    padding: str | Padding = 0,
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Array:
@@ -120,7 +104,7 @@ def conv3d(
     weight: ArrayLike,
     bias: ArrayLike | None = None,
     stride: Sizes = 1,
-    padding: Padding = 0,
+    padding: str | Padding = 0,
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Array:

@@ -8,7 +8,15 @@ from stepwell.dialects.array import elementwise as e
 from stepwell.dialects.array import logic
 from stepwell.dialects.array.base import DTYPES, ElementwiseOp
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.building import broadcast_shapes, cast_to, emit, lift, promote, shape_of
+from stepwell.frontend.building import (
+    broadcast_shapes,
+    cast_to,
+    emit,
+    emit_float,
+    lift,
+    promote,
+    shape_of,
+)
 from stepwell.frontend.building import type_and_weakness as kind
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import DTypeLike, as_dtype, bool_, float32, int32, result_type
@@ -17,8 +25,8 @@ from stepwell.frontend.tracing import Tracer
 Op = TypeVar("Op", bound=ElementwiseOp)
 
 
-def _emit(op: type[ElementwiseOp], *operands: ArrayLike, floating: bool = False) -> Tracer:
-    tracers, weak = promote(op.name, *operands, floating=floating)
+def _emit(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
+    tracers, weak = promote(op.name, *operands)
     return emit(op(*[t.value for t in tracers]), weak)
 
 
@@ -28,10 +36,6 @@ def _number(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
     if dtype is bool_:
         operands = tuple(cast_to(lift(x), int32) for x in operands)
     return _emit(op, *operands)
-
-
-def _float(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
-    return _emit(op, *operands, floating=True)
 
 
 def _logical(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
@@ -78,7 +82,7 @@ def minimum(x: ArrayLike, y: ArrayLike, /) -> Array:
 @operation
 def divide(x: ArrayLike, y: ArrayLike, /) -> Array:
     """x / y, in floats."""
-    return _float(e.DivideOp, x, y)
+    return emit_float(e.DivideOp, x, y)
 
 
 @operation
@@ -98,10 +102,10 @@ def floor_divide(x: ArrayLike, y: ArrayLike, /) -> Array:
 def pow(x: ArrayLike, y: Array | int | float, /) -> Array:
     """x ** y. A Python integer y of at most 64 is computed by multiplications, 0.5 by a root."""
     if isinstance(y, float) and y == 0.5:
-        return _float(e.SqrtOp, x)
+        return emit_float(e.SqrtOp, x)
     if isinstance(y, int) and not isinstance(y, bool) and -64 <= y <= 64:
         return _integer_power(x, y)
-    return _float(e.PowOp, x, y)
+    return emit_float(e.PowOp, x, y)
 
 
 def _integer_power(x: ArrayLike, exponent: int) -> Tracer:
@@ -110,7 +114,7 @@ def _integer_power(x: ArrayLike, exponent: int) -> Tracer:
         base = cast_to(base, int32)
     if exponent < 0:
         positive = _integer_power(promote("pow", x, floating=True)[0][0], -exponent)
-        return _float(e.DivideOp, 1.0, positive)
+        return emit_float(e.DivideOp, 1.0, positive)
     result: Tracer | None = None
     while exponent:
         if exponent & 1:
@@ -124,61 +128,61 @@ def _integer_power(x: ArrayLike, exponent: int) -> Tracer:
 @operation
 def exp(x: ArrayLike, /) -> Array:
     """e ** x."""
-    return _float(e.ExpOp, x)
+    return emit_float(e.ExpOp, x)
 
 
 @operation
 def expm1(x: ArrayLike, /) -> Array:
     """e ** x - 1, exact for small x."""
-    return _float(e.Expm1Op, x)
+    return emit_float(e.Expm1Op, x)
 
 
 @operation
 def log(x: ArrayLike, /) -> Array:
     """The natural logarithm."""
-    return _float(e.LogOp, x)
+    return emit_float(e.LogOp, x)
 
 
 @operation
 def log1p(x: ArrayLike, /) -> Array:
     """log(1 + x), exact for small x."""
-    return _float(e.Log1pOp, x)
+    return emit_float(e.Log1pOp, x)
 
 
 @operation
 def sqrt(x: ArrayLike, /) -> Array:
     """The square root."""
-    return _float(e.SqrtOp, x)
+    return emit_float(e.SqrtOp, x)
 
 
 @operation
 def rsqrt(x: ArrayLike, /) -> Array:
     """1 / sqrt(x)."""
-    return _float(e.RsqrtOp, x)
+    return emit_float(e.RsqrtOp, x)
 
 
 @operation
 def sin(x: ArrayLike, /) -> Array:
     """The sine of x in radians."""
-    return _float(e.SinOp, x)
+    return emit_float(e.SinOp, x)
 
 
 @operation
 def cos(x: ArrayLike, /) -> Array:
     """The cosine of x in radians."""
-    return _float(e.CosOp, x)
+    return emit_float(e.CosOp, x)
 
 
 @operation
 def tanh(x: ArrayLike, /) -> Array:
     """The hyperbolic tangent."""
-    return _float(e.TanhOp, x)
+    return emit_float(e.TanhOp, x)
 
 
 @operation
 def erf(x: ArrayLike, /) -> Array:
     """The error function: 2 / sqrt(pi) times the integral of exp(-t ** 2) from 0 to x."""
-    return _float(e.ErfOp, x)
+    return emit_float(e.ErfOp, x)
 
 
 @operation
@@ -360,7 +364,7 @@ def square(x: ArrayLike, /) -> Array:
 @operation
 def reciprocal(x: ArrayLike, /) -> Array:
     """1 / x."""
-    return _float(e.DivideOp, 1.0, x)
+    return emit_float(e.DivideOp, 1.0, x)
 
 
 @operation

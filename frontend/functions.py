@@ -7,9 +7,9 @@ from math import pi
 from stepwell.dialects.array import elementwise as e
 from stepwell.dialects.array import functions as f
 from stepwell.dialects.array import logic
-from stepwell.dialects.array.base import DTYPES, ElementwiseOp
+from stepwell.dialects.array.base import DTYPES
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.building import as_float, cast_to, emit, promote
+from stepwell.frontend.building import as_float, cast_to, emit, emit_float, promote
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import float32
 from stepwell.frontend.elementwise import abs as absolute
@@ -27,73 +27,67 @@ from stepwell.frontend.elementwise import (
 )
 from stepwell.frontend.tracing import Tracer
 
-
-def _float(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
-    tracers, weak = promote(op.name, *operands, floating=True)
-    return emit(op(*[tracer.value for tracer in tracers]), weak)
-
-
 # Trigonometry and hyperbolas
 
 
 @operation
 def tan(x: ArrayLike, /) -> Array:
     """The tangent of x in radians."""
-    return _float(f.TanOp, x)
+    return emit_float(f.TanOp, x)
 
 
 @operation
 def asin(x: ArrayLike, /) -> Array:
     """The angle in [-pi/2, pi/2] whose sine is x; NaN outside [-1, 1]."""
-    return _float(f.AsinOp, x)
+    return emit_float(f.AsinOp, x)
 
 
 @operation
 def acos(x: ArrayLike, /) -> Array:
     """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1]."""
-    return _float(f.AcosOp, x)
+    return emit_float(f.AcosOp, x)
 
 
 @operation
 def atan(x: ArrayLike, /) -> Array:
     """The angle in [-pi/2, pi/2] whose tangent is x."""
-    return _float(f.AtanOp, x)
+    return emit_float(f.AtanOp, x)
 
 
 @operation
 def atan2(y: ArrayLike, x: ArrayLike, /) -> Array:
     """The angle of the point (x, y), in [-pi, pi]."""
-    return _float(f.Atan2Op, y, x)
+    return emit_float(f.Atan2Op, y, x)
 
 
 @operation
 def sinh(x: ArrayLike, /) -> Array:
     """The hyperbolic sine."""
-    return _float(f.SinhOp, x)
+    return emit_float(f.SinhOp, x)
 
 
 @operation
 def cosh(x: ArrayLike, /) -> Array:
     """The hyperbolic cosine."""
-    return _float(f.CoshOp, x)
+    return emit_float(f.CoshOp, x)
 
 
 @operation
 def asinh(x: ArrayLike, /) -> Array:
     """The number whose hyperbolic sine is x."""
-    return _float(f.AsinhOp, x)
+    return emit_float(f.AsinhOp, x)
 
 
 @operation
 def acosh(x: ArrayLike, /) -> Array:
     """The number from 0 whose hyperbolic cosine is x; NaN below 1."""
-    return _float(f.AcoshOp, x)
+    return emit_float(f.AcoshOp, x)
 
 
 @operation
 def atanh(x: ArrayLike, /) -> Array:
     """The number whose hyperbolic tangent is x; infinite at -1 and 1, NaN outside."""
-    return _float(f.AtanhOp, x)
+    return emit_float(f.AtanhOp, x)
 
 
 # Exponentials and logarithms
@@ -102,19 +96,19 @@ def atanh(x: ArrayLike, /) -> Array:
 @operation
 def exp2(x: ArrayLike, /) -> Array:
     """2 ** x."""
-    return _float(f.Exp2Op, x)
+    return emit_float(f.Exp2Op, x)
 
 
 @operation
 def log2(x: ArrayLike, /) -> Array:
     """The logarithm to base 2."""
-    return _float(f.Log2Op, x)
+    return emit_float(f.Log2Op, x)
 
 
 @operation
 def log10(x: ArrayLike, /) -> Array:
     """The logarithm to base 10."""
-    return _float(f.Log10Op, x)
+    return emit_float(f.Log10Op, x)
 
 
 @operation
@@ -175,13 +169,13 @@ def fmod(x: ArrayLike, y: ArrayLike, /) -> Array:
 @operation
 def hypot(x: ArrayLike, y: ArrayLike, /) -> Array:
     """sqrt(x ** 2 + y ** 2), without overflow."""
-    return _float(f.HypotOp, x, y)
+    return emit_float(f.HypotOp, x, y)
 
 
 @operation
 def copysign(x: ArrayLike, y: ArrayLike, /) -> Array:
     """The magnitude of x with the sign of y."""
-    return _float(f.CopySignOp, x, y)
+    return emit_float(f.CopySignOp, x, y)
 
 
 @operation

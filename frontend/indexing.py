@@ -34,6 +34,14 @@ def positions(x: ArrayLike, name: str) -> Tracer:
     return tracer
 
 
+def from_start(indices: ArrayLike, size: int) -> Tracer:
+    """Positions in an axis of that size as i32, negative ones counted from its end."""
+    from stepwell.frontend.elementwise import where
+
+    signed = cast_to(lift(indices), int32)
+    return lift(where(signed < 0, signed + size, signed))
+
+
 @operation
 def get_item(x: Array, key: Index, /) -> Array:
     """x[key]: integers, slices with any step, None, Ellipsis, and integer arrays on axis 0."""

@@ -19,10 +19,8 @@ from stepwell.frontend.elementwise import where
 from stepwell.frontend.indexing import take, take_along_axis
 from stepwell.frontend.reductions import argmax, sum
 from stepwell.frontend.reductions import max as largest
+from stepwell.frontend.spatial import Padding, Sizes, around, each
 from stepwell.frontend.tracing import Tracer
-
-Sizes = int | Sequence[int]
-Padding = int | Sequence[int] | Sequence[tuple[int, int]]
 
 
 class _Form:
@@ -41,14 +39,10 @@ class _Form:
         spatial = x.ndim - 2
         if spatial < 1:
             raise ShapeError(f"{name}: shape {list(x.shape)} is not [n, channels, spatial...]")
-        self.kernel = _each(name, "kernel", kernel, spatial)
-        self.strides = self.kernel if stride is None else _each(name, "stride", stride, spatial)
-        self.dilations = _each(name, "dilation", dilation, spatial)
-        around = [padding] * spatial if isinstance(padding, int) else list(padding)
-        if len(around) != spatial:
-            raise ShapeError(f"{name}: padding {padding} must be a number or {spatial} of them")
-        pairs = [(p, p) if isinstance(p, int) else p for p in around]
-        self.low, self.high = [p[0] for p in pairs], [p[1] for p in pairs]
+        self.kernel = _positive(name, "kernel", kernel, spatial)
+        self.strides = self.kernel if stride is None else _positive(name, "stride", stride, spatial)
+        self.dilations = _positive(name, "dilation", dilation, spatial)
+        self.low, self.high = around(name, padding, spatial)
         self.extra = [0] * spatial
         """What `ceil_mode` adds after the padding, for a last window that begins inside it."""
         for axis, size in enumerate(x.shape[2:]):
@@ -90,9 +84,9 @@ class _Form:
         return view[picked].sum(axis=tuple(range(-len(spatial), 0)))
 
 
-def _each(name: str, what: str, value: Sizes, rank: int) -> list[int]:
-    given = [value] * rank if isinstance(value, int) else list(value)
-    if len(given) != rank or any(n < 1 for n in given):
+def _positive(name: str, what: str, value: Sizes, rank: int) -> list[int]:
+    given = each(name, what, value, rank)
+    if any(n < 1 for n in given):
         raise ShapeError(f"{name}: {what} {value} must be a positive number or {rank} of them")
     return given
 

@@ -10,6 +10,7 @@ from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike, Axes
 from stepwell.frontend.building import (
     as_float,
+    as_number,
     axes_of,
     axis_of,
     cast_to,
@@ -18,7 +19,7 @@ from stepwell.frontend.building import (
     reshape_to,
 )
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.dtypes import bool_, int32
+from stepwell.frontend.dtypes import bool_
 from stepwell.frontend.tracing import Tracer
 
 
@@ -31,33 +32,28 @@ def _reduce(op: type[AxesOp], x: Tracer, axis: Axes, keepdims: bool) -> Tracer:
     return reshape_to(result, kept)
 
 
-def _numbers(x: ArrayLike) -> Tracer:
-    tracer = lift(x)
-    return cast_to(tracer, int32) if tracer.dtype is bool_ else tracer
-
-
 @operation
 def sum(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> Array:
     """The sum; 0 of no elements. Integers wrap, bools are counted in i32."""
-    return _reduce(reduction.SumOp, _numbers(x), axis, keepdims)
+    return _reduce(reduction.SumOp, as_number(x), axis, keepdims)
 
 
 @operation
 def prod(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> Array:
     """The product; 1 of no elements. Integers wrap."""
-    return _reduce(reduction.ProdOp, _numbers(x), axis, keepdims)
+    return _reduce(reduction.ProdOp, as_number(x), axis, keepdims)
 
 
 @operation
 def max(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> Array:
     """The largest element. Equal ones share the gradient."""
-    return _reduce(reduction.MaxOp, _numbers(x), axis, keepdims)
+    return _reduce(reduction.MaxOp, as_number(x), axis, keepdims)
 
 
 @operation
 def min(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> Array:
     """The smallest element. Equal ones share the gradient."""
-    return _reduce(reduction.MinOp, _numbers(x), axis, keepdims)
+    return _reduce(reduction.MinOp, as_number(x), axis, keepdims)
 
 
 @operation
@@ -106,7 +102,7 @@ def _position(
     axis: int | None,
     keepdims: bool,
 ) -> Tracer:
-    values = _numbers(x)
+    values = as_number(x)
     shape = values.shape
     if axis is None:
         values, along = reshape_to(values, (values.size,)), 0

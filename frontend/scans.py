@@ -15,10 +15,9 @@ from stepwell.dialects.array.convolution import WindowsOp
 from stepwell.dialects.array.shape import FlipOp, PadOp
 from stepwell.frontend.activations import logsumexp
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.building import as_float, axis_of, emit, lift
+from stepwell.frontend.building import as_float, as_number, axis_of, emit, lift
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.dtypes import DType, bool_, int32
-from stepwell.frontend.elementwise import astype
+from stepwell.frontend.dtypes import DType
 from stepwell.frontend.reductions import max as largest
 from stepwell.frontend.reductions import min as smallest
 from stepwell.frontend.reductions import prod, sum
@@ -71,11 +70,6 @@ def _bounds(dtype: DType) -> tuple[float, float]:
     return int(limits.min), int(limits.max)
 
 
-def _numbers(x: ArrayLike) -> Tracer:
-    tracer = lift(x)
-    return lift(astype(tracer, int32)) if tracer.dtype is bool_ else tracer
-
-
 @operation
 def cumulative_sum(
     x: ArrayLike, /, *, axis: int = -1, exclusive: bool = False, reverse: bool = False
@@ -83,7 +77,7 @@ def cumulative_sum(
     """Sums of the elements up to each one, itself included unless `exclusive`; from the end for
     `reverse`. Integers wrap.
     """
-    return _scan("cumulative_sum", _numbers(x), axis, sum, 0, exclusive, reverse)
+    return _scan("cumulative_sum", as_number(x), axis, sum, 0, exclusive, reverse)
 
 
 @operation
@@ -91,13 +85,13 @@ def cumulative_prod(
     x: ArrayLike, /, *, axis: int = -1, exclusive: bool = False, reverse: bool = False
 ) -> Array:
     """Products of the elements up to each one; options as in `cumulative_sum`."""
-    return _scan("cumulative_prod", _numbers(x), axis, prod, 1, exclusive, reverse)
+    return _scan("cumulative_prod", as_number(x), axis, prod, 1, exclusive, reverse)
 
 
 @operation
 def cumulative_max(x: ArrayLike, /, *, axis: int = -1, reverse: bool = False) -> Array:
     """The largest of the elements up to each one."""
-    value = _numbers(x)
+    value = as_number(x)
     low, _ = _bounds(value.dtype)
     return _scan("cumulative_max", value, axis, largest, low, exclusive=False, reverse=reverse)
 
@@ -105,7 +99,7 @@ def cumulative_max(x: ArrayLike, /, *, axis: int = -1, reverse: bool = False) ->
 @operation
 def cumulative_min(x: ArrayLike, /, *, axis: int = -1, reverse: bool = False) -> Array:
     """The smallest of the elements up to each one."""
-    value = _numbers(x)
+    value = as_number(x)
     _, high = _bounds(value.dtype)
     return _scan("cumulative_min", value, axis, smallest, high, exclusive=False, reverse=reverse)
 

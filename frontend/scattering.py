@@ -21,7 +21,7 @@ from stepwell.frontend.building import axis_of, cast_to, emit, lift
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import DType, bool_, int32
 from stepwell.frontend.elementwise import equal, maximum, minimum, multiply, where
-from stepwell.frontend.indexing import positions, take
+from stepwell.frontend.indexing import from_start, positions, take
 from stepwell.frontend.reductions import max as largest
 from stepwell.frontend.reductions import min as smallest
 from stepwell.frontend.reductions import prod as product
@@ -30,17 +30,11 @@ from stepwell.frontend.tracing import Tracer
 Reduction = Literal["none", "add", "mul", "min", "max"]
 
 
-def _wrapped(indices: Tracer, size: int) -> Tracer:
-    """Positions counted from the start."""
-    signed = cast_to(indices, int32)
-    return lift(where(signed < 0, signed + size, signed))
-
-
 def _linear(indices: Tracer, sizes: Sequence[int]) -> Tracer:
     """The row-major position of each tuple on the last axis in an array of these sizes."""
     result: Array | None = None
     for axis, size in enumerate(sizes):
-        part = _wrapped(lift(indices[..., axis]), size) * prod(sizes[axis + 1 :])
+        part = from_start(indices[..., axis], size) * prod(sizes[axis + 1 :])
         result = part if result is None else result + part
     return lift(0, int32, indices.shape[:-1]) if result is None else lift(result)
 
@@ -171,7 +165,7 @@ def scatter_elements(
             f"not fit {list(value.shape)}"
         )
     strides = [prod(value.shape[a + 1 :]) for a in range(value.ndim)]
-    rows: Array = _wrapped(where_, value.shape[along]) * strides[along]
+    rows: Array = from_start(where_, value.shape[along]) * strides[along]
     for a, n in enumerate(where_.shape):
         if a != along:
             shape = [1] * value.ndim

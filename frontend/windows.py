@@ -13,18 +13,7 @@ from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import emit, lift
 from stepwell.frontend.dispatch import operation
-
-Sizes = int | Sequence[int]
-Padding = int | Sequence[int] | Sequence[tuple[int, int]]
-
-
-def _each(value: Sizes, rank: int) -> list[int]:
-    return [value] * rank if isinstance(value, int) else list(value)
-
-
-def _pairs(value: Padding, rank: int) -> list[tuple[int, int]]:
-    around = [value] * rank if isinstance(value, int) else list(value)
-    return [(p, p) if isinstance(p, int) else (p[0], p[1]) for p in around]
+from stepwell.frontend.spatial import Padding, Sizes, around, each
 
 
 @operation
@@ -41,12 +30,11 @@ def unfold(
     value, rank = lift(x), len(kernel_size)
     if value.ndim != rank + 2:
         raise ShapeError(f"unfold: {list(value.shape)} has not {rank} spatial axes")
-    around = _pairs(padding, rank)
-    low, high = [0, 0, *(p[0] for p in around)], [0, 0, *(p[1] for p in around)]
-    padded = emit(PadOp(value.value, low, high, 0))
-    found = emit(
-        WindowsOp(padded.value, kernel_size, _each(stride, rank), _each(dilation, rank))
-    )
+    low, high = around("unfold", padding, rank)
+    strides = each("unfold", "stride", stride, rank)
+    dilations = each("unfold", "dilation", dilation, rank)
+    padded = emit(PadOp(value.value, [0, 0, *low], [0, 0, *high], 0))
+    found = emit(WindowsOp(padded.value, kernel_size, strides, dilations))
     order = [0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank)]
     columns = value.shape[1] * prod(kernel_size)
     return found.transpose(order).reshape((value.shape[0], columns, -1))
@@ -65,9 +53,10 @@ def fold(
 ) -> Array:
     """[n, c * elements of a window, windows] as [n, c, output_size...]: windows are summed."""
     value, rank = lift(x), len(kernel_size)
-    dilations, strides = _each(dilation, rank), _each(stride, rank)
-    around = _pairs(padding, rank)
-    whole = [n + low + high for n, (low, high) in zip(output_size, around, strict=True)]
+    dilations = each("fold", "dilation", dilation, rank)
+    strides = each("fold", "stride", stride, rank)
+    before, after = around("fold", padding, rank)
+    whole = [n + a + b for n, a, b in zip(output_size, before, after, strict=True)]
     counts = [
         (n - d * (k - 1) - 1) // s + 1
         for n, k, s, d in zip(whole, kernel_size, strides, dilations, strict=True)
@@ -89,5 +78,5 @@ def fold(
         moved = emit(PadOp(part.value, [0, 0, *low], [0, 0, *high], 0, interior))
         total = moved if total is None else total + moved
     assert total is not None
-    key = [slice(low, w - high) for w, (low, high) in zip(whole, around, strict=True)]
+    key = [slice(a, w - b) for w, a, b in zip(whole, before, after, strict=True)]
     return total[(slice(None), slice(None), *key)]

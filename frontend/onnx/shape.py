@@ -13,6 +13,7 @@ from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend import operations as sw
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import emit, lift
+from stepwell.frontend.indexing import from_start
 from stepwell.frontend.onnx.dtypes import computed
 from stepwell.frontend.onnx.registry import Node, Result, Value, handler, integers
 
@@ -217,16 +218,10 @@ def _space_to_depth(node: Node, x: Array) -> Result:
     return sw.reshape(moved, [n, c * block**2, h // block, w // block])
 
 
-def _counted(indices: Array, size: int) -> Array:
-    """Positions counted from the start."""
-    wide = sw.astype(indices, "i32")
-    return sw.where(wide < 0, wide + size, wide)
-
-
 @handler("Gather")
 def _gather(node: Node, x: Array, indices: Array) -> Result:
     axis = node.get("axis", 0)
-    return sw.take(x, _counted(indices, x.shape[axis]), axis=axis)
+    return sw.take(x, from_start(indices, x.shape[axis]), axis=axis)
 
 
 @handler("GatherElements")
@@ -235,7 +230,7 @@ def _gather_elements(node: Node, x: Array, indices: Array) -> Result:
     # Axes other than the indexed one may be shorter in the indices.
     key: list[slice] = [slice(0, n) for n in indices.shape]
     key[axis] = slice(None)
-    return sw.take_along_axis(x[tuple(key)], _counted(indices, x.shape[axis]), axis=axis)
+    return sw.take_along_axis(x[tuple(key)], from_start(indices, x.shape[axis]), axis=axis)
 
 
 @handler("GatherND")
@@ -262,7 +257,7 @@ def _one_hot(node: Node, indices: Array, depth: Value, values: Array) -> Result:
     at = axis + indices.ndim + 1 if axis < 0 else axis
     numbers = np.arange(count, dtype=np.int32).reshape((count, *[1] * (indices.ndim - at)))
     # Indices may be floats that hold whole numbers.
-    wanted = _counted(indices, count)
+    wanted = from_start(indices, count)
     hit = sw.equal(sw.expand_dims(wanted, axis=at), lift(numbers))
     return sw.where(hit, values[1], values[0])
 
