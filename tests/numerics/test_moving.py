@@ -127,3 +127,18 @@ def test_scatters_refuse_what_does_not_fit() -> None:
         sw.scatter_elements(x, np.zeros((2, 5), np.int32), numbers(2, 5), axis=0)
     with pytest.raises(TypeError, match="bools have no reduction"):
         sw.scatter_nd(x > 0, np.zeros((1, 1), np.int32), (x > 0)[:1], reduction="add")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"stride": 2, "padding": (1, 0)}, {"dilation": (2, 1), "padding": 1}], ids=str
+)
+def test_unfold_and_fold(options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    x = numbers(2, 4, 9, 8)
+    columns = torch.nn.functional.unfold(torch.tensor(x), (3, 2), **options)
+    np.testing.assert_array_equal(sw.unfold(x, (3, 2), **options), columns.numpy())
+    expected = torch.nn.functional.fold(columns, (9, 8), (3, 2), **options).numpy()
+    ours = sw.fold(columns.numpy(), (9, 8), (3, 2), **options)
+    np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-6)
+    with pytest.raises(ValueError, match="stride"):
+        sw.unfold(x, (3, 2), stride=(1, 1, 1))
