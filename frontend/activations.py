@@ -21,6 +21,37 @@ from stepwell.frontend.indexing import positions
 from stepwell.frontend.shaping import split
 from stepwell.frontend.tracing import Tracer
 
+__all__ = [
+    "celu",
+    "dropout",
+    "elu",
+    "embedding",
+    "gelu",
+    "glu",
+    "hard_sigmoid",
+    "hard_swish",
+    "hard_tanh",
+    "hardshrink",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "swiglu",
+    "tanhshrink",
+    "thresholded_relu",
+]
+
 
 @operation
 def relu(x: ArrayLike, /) -> Array:

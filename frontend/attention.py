@@ -8,6 +8,8 @@ from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import as_float, broadcast_shapes, emit, lift
 from stepwell.frontend.dispatch import operation
 
+__all__ = ["scaled_dot_product_attention"]
+
 
 @operation
 def scaled_dot_product_attention(

@@ -11,6 +11,8 @@ from stepwell.frontend.building import as_float, emit, lift
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.spatial import Padding, Sizes, around, each
 
+__all__ = ["conv1d", "conv2d", "conv3d"]
+
 
 def _padding(
     name: str,

@@ -21,6 +21,21 @@ from stepwell.frontend.dtypes import (
     scalar_dtype,
 )
 
+__all__ = [
+    "arange",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "meshgrid",
+    "ones",
+    "ones_like",
+    "tril",
+    "triu",
+    "zeros",
+    "zeros_like",
+]
+
 Sizes = int | Sequence[int]
 
 

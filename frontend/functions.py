@@ -27,6 +27,38 @@ from stepwell.frontend.elementwise import (
 )
 from stepwell.frontend.tracing import Tracer
 
+__all__ = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "copysign",
+    "cosh",
+    "degrees",
+    "erfc",
+    "exp2",
+    "fmax",
+    "fmin",
+    "fmod",
+    "hypot",
+    "isfinite",
+    "isinf",
+    "log2",
+    "log10",
+    "logaddexp",
+    "logit",
+    "nan_to_num",
+    "positive",
+    "radians",
+    "signbit",
+    "sinh",
+    "tan",
+    "trunc",
+]
+
 # Trigonometry and hyperbolas
 
 

@@ -22,6 +22,16 @@ from stepwell.frontend.dtypes import DTypeLike, as_dtype, int32
 from stepwell.frontend.errors import IndexingError
 from stepwell.frontend.tracing import Tracer
 
+__all__ = [
+    "dynamic_slice",
+    "dynamic_update_slice",
+    "get_item",
+    "one_hot",
+    "scatter_add",
+    "take",
+    "take_along_axis",
+]
+
 
 def positions(x: ArrayLike, name: str) -> Tracer:
     """Integer positions. Raises: DTypeError."""

@@ -29,6 +29,16 @@ from stepwell.frontend.shaping import (
 )
 from stepwell.frontend.tracing import Tracer
 
+__all__ = [
+    "cholesky",
+    "diagonal",
+    "matrix_norm",
+    "outer",
+    "solve_triangular",
+    "trace",
+    "vector_norm",
+]
+
 
 @operation
 def outer(x: ArrayLike, y: ArrayLike, /) -> Array:

@@ -31,6 +31,26 @@ from stepwell.frontend.elementwise import (
 from stepwell.frontend.indexing import positions, take, take_along_axis
 from stepwell.frontend.tracing import Tracer
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "cross_entropy",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mse_loss",
+    "nll_loss",
+    "pairwise_distance",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "triplet_margin_loss",
+]
+
 Reduction = Literal["mean", "sum", "none"]
 
 
@@ -308,9 +328,7 @@ def margin_ranking_loss(
 
 
 @operation
-def cosine_similarity(
-    x: ArrayLike, y: ArrayLike, /, *, axis: int = -1, eps: float = 1e-8
-) -> Array:
+def cosine_similarity(x: ArrayLike, y: ArrayLike, /, *, axis: int = -1, eps: float = 1e-8) -> Array:
     """x . y / (max(|x|, eps) max(|y|, eps)) along an axis."""
     a, b = as_float(x), as_float(y)
     lengths = [sqrt(maximum(square(v).sum(axis=axis), eps * eps)) for v in (a, b)]
@@ -334,9 +352,7 @@ def cosine_embedding_loss(
 
 
 @operation
-def pairwise_distance(
-    x: ArrayLike, y: ArrayLike, /, *, p: float = 2.0, eps: float = 1e-6
-) -> Array:
+def pairwise_distance(x: ArrayLike, y: ArrayLike, /, *, p: float = 2.0, eps: float = 1e-6) -> Array:
     """The p-norm of x - y + eps along the last axis."""
     d = absolute(as_float(x) - as_float(y) + eps)
     if p == 1:

@@ -16,6 +16,17 @@ from stepwell.frontend.linalg import vector_norm
 from stepwell.frontend.pooling import avg_pool
 from stepwell.frontend.reductions import mean
 
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "mean_variance_norm",
+    "normalize",
+    "rms_norm",
+]
+
 
 @operation
 def layer_norm(

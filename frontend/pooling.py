@@ -22,6 +22,15 @@ from stepwell.frontend.reductions import max as largest
 from stepwell.frontend.spatial import Padding, Sizes, around, each
 from stepwell.frontend.tracing import Tracer
 
+__all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "avg_pool",
+    "lp_pool",
+    "max_pool",
+    "max_pool_with_indices",
+]
+
 
 class _Form:
     """Where windows lie: sizes, strides, dilations, and what is added around the data."""

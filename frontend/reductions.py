@@ -22,6 +22,20 @@ from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import bool_
 from stepwell.frontend.tracing import Tracer
 
+__all__ = [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "std",
+    "sum",
+    "var",
+]
+
 
 def _reduce(op: type[AxesOp], x: Tracer, axis: Axes, keepdims: bool) -> Tracer:
     axes = axes_of(op.name, axis, x.ndim)

@@ -24,6 +24,14 @@ from stepwell.frontend.reductions import prod, sum
 from stepwell.frontend.shaping import slice_axis, swapaxes
 from stepwell.frontend.tracing import Tracer
 
+__all__ = [
+    "cumulative_logsumexp",
+    "cumulative_max",
+    "cumulative_min",
+    "cumulative_prod",
+    "cumulative_sum",
+]
+
 RADIX = 4
 """How many partial results one pass joins."""
 

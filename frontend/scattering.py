@@ -27,6 +27,8 @@ from stepwell.frontend.reductions import min as smallest
 from stepwell.frontend.reductions import prod as product
 from stepwell.frontend.tracing import Tracer
 
+__all__ = ["gather_nd", "scatter_elements", "scatter_nd"]
+
 Reduction = Literal["none", "add", "mul", "min", "max"]
 
 
@@ -117,9 +119,7 @@ def scatter_nd(
     value, where_ = _writable("scatter_nd", x, reduction), positions(indices, "scatter_nd")
     depth = where_.shape[-1] if where_.ndim else 0
     if not where_.ndim or depth > value.ndim:
-        raise ShapeError(
-            f"scatter_nd: indices {list(where_.shape)} do not fit {list(value.shape)}"
-        )
+        raise ShapeError(f"scatter_nd: indices {list(where_.shape)} do not fit {list(value.shape)}")
     rest = value.shape[depth:]
     change = cast_to(lift(updates), value.dtype)
     if change.shape != (*where_.shape[:-1], *rest):

@@ -29,6 +29,35 @@ from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import result_type
 from stepwell.frontend.tracing import Tracer
 
+__all__ = [
+    "broadcast_arrays",
+    "broadcast_to",
+    "concat",
+    "depth_to_space",
+    "expand_dims",
+    "flatten",
+    "flip",
+    "matmul",
+    "matrix_transpose",
+    "moveaxis",
+    "pad",
+    "permute_dims",
+    "pixel_shuffle",
+    "repeat",
+    "reshape",
+    "roll",
+    "space_to_depth",
+    "split",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "tensordot",
+    "tile",
+    "transpose",
+    "unstack",
+    "vecdot",
+]
+
 Sizes = int | Sequence[int]
 
 
@@ -314,9 +343,7 @@ def _pad_axis(x: Tracer, axis: int, before: int, after: int, mode: str) -> Trace
 
 
 @operation
-def depth_to_space(
-    x: ArrayLike, block: int, /, *, mode: Literal["DCR", "CRD"] = "DCR"
-) -> Array:
+def depth_to_space(x: ArrayLike, block: int, /, *, mode: Literal["DCR", "CRD"] = "DCR") -> Array:
     """[n, c * block ** 2, h, w] as [n, c, h * block, w * block]; `mode` is ONNX's order of the
     channels: blocks first ("DCR") or last ("CRD", PyTorch's `pixel_shuffle`).
     """

@@ -34,6 +34,17 @@ from stepwell.frontend.reductions import sum
 from stepwell.frontend.shaping import concat, slice_axis, squeeze, swapaxes
 from stepwell.frontend.tracing import Tracer
 
+__all__ = [
+    "argsort",
+    "compress",
+    "median",
+    "nonzero",
+    "quantile",
+    "searchsorted",
+    "sort",
+    "top_k",
+]
+
 
 def _keys(x: Tracer) -> Array:
     """i32 or u32 numbers in the order of x; NaN above all, both zeros equal."""
@@ -89,9 +100,7 @@ def sort(x: ArrayLike, /, *, axis: int = -1, descending: bool = False) -> Array:
 
 
 @operation
-def top_k(
-    x: ArrayLike, k: int, /, *, axis: int = -1, largest: bool = True
-) -> tuple[Array, Array]:
+def top_k(x: ArrayLike, k: int, /, *, axis: int = -1, largest: bool = True) -> tuple[Array, Array]:
     """The k largest (or smallest) elements along an axis in order, and their i32 positions."""
     value, along = _sorted_last("top_k", x, axis)
     if not 0 <= k <= value.shape[-1]:

@@ -15,6 +15,8 @@ from stepwell.frontend.building import emit, lift
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.spatial import Padding, Sizes, around, each
 
+__all__ = ["fold", "unfold"]
+
 
 @operation
 def unfold(

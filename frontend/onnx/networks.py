@@ -260,9 +260,7 @@ def _group_normalization(node: Node, x: Array, scale: Array, bias: Array) -> Res
 
 
 @handler("LayerNormalization")
-def _layer_normalization(
-    node: Node, x: Array, scale: Array, bias: Array | None = None
-) -> Result:
+def _layer_normalization(node: Node, x: Array, scale: Array, bias: Array | None = None) -> Result:
     axis = node.get("axis", -1) % x.ndim
     shape, eps = x.shape[axis:], node.get("epsilon", 1e-5)
     weight = sw.broadcast_to(scale, shape)

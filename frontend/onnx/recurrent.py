@@ -44,9 +44,7 @@ def _activations(node: Node, default: Sequence[str], directions: int) -> list[li
     """The activations of each direction."""
     names = node.get("activations") or [*default] * directions
     alphas, betas = (node.get(f"activation_{name}") or [] for name in ("alpha", "beta"))
-    made = [
-        _activation(name, _at(alphas, i), _at(betas, i)) for i, name in enumerate(names)
-    ]
+    made = [_activation(name, _at(alphas, i), _at(betas, i)) for i, name in enumerate(names)]
     each = len(default)
     return [made[i * each : (i + 1) * each] for i in range(directions)]
 
@@ -221,9 +219,7 @@ def _lstm(
             if peeps is not None:
                 i, forget = i + peeps[0] * cell, forget + peeps[2] * cell
             i = f(layer.bounded(i))
-            kept = (
-                1 - i if node.get("input_forget", 0) else f(layer.bounded(forget))
-            )
+            kept = 1 - i if node.get("input_forget", 0) else f(layer.bounded(forget))
             new = kept * cell + i * g(layer.bounded(c))
             if peeps is not None:
                 o = o + peeps[1] * new

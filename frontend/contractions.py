@@ -17,6 +17,8 @@ from stepwell.frontend.reductions import sum
 from stepwell.frontend.shaping import permute_dims
 from stepwell.frontend.tracing import Tracer
 
+__all__ = ["einsum"]
+
 
 @operation
 def einsum(subscripts: str, /, *operands: ArrayLike) -> Array:
@@ -27,8 +29,7 @@ def einsum(subscripts: str, /, *operands: ArrayLike) -> Array:
     dtype = result_type([kind(x) for x in operands])
     inputs, output = _parse(subscripts, [lift(x).shape for x in operands])
     terms = [
-        _plain(cast_to(lift(x), dtype), names)
-        for x, names in zip(operands, inputs, strict=True)
+        _plain(cast_to(lift(x), dtype), names) for x, names in zip(operands, inputs, strict=True)
     ]
     sizes: dict[str, int] = {}
     for tracer, names in terms:
