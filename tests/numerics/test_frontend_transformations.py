@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import stepwell as sw
+from stepwell.frontend import operations
 
 
 @pytest.fixture(autouse=True)
@@ -250,4 +251,6 @@ def test_public_names_exist() -> None:
         assert getattr(sw, name) is not None
     source = Path(sw.__file__).read_text("utf-8")
     static = set(re.findall(r"(?:import|^ +) (\w+) as \1,?$", source, re.MULTILINE))
-    assert static | {"__version__"} == set(dir(sw))
+    assert "from stepwell.frontend.operations import *" in source
+    assert static | {"__version__", *operations.__all__} == set(dir(sw))
+    assert len(set(operations.__all__)) == len(operations.__all__)
