@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stepwell.tools.bench import main
+from stepwell.tools.benchmarks import speed
 from stepwell.tools.benchmarks.figures import Work, measure
 
 
@@ -68,6 +69,23 @@ def test_peers_do_the_same_work(tmp_path: Path) -> None:
     found = figures(tmp_path, "speed.gelu", "speed.block", "--device", "cpu", "--peers")
     for figure in found.values():
         assert figure["peers"]["torch"] > 0
+
+
+def test_a_peer_that_fails_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        def work(self, task: object, inputs: object) -> Work:
+            def fail() -> None:
+                raise RuntimeError("no such kernel\nat line 1")
+
+            return Work(fail, lambda: None)
+
+    monkeypatch.setattr(speed, "peer_named", lambda name, gpu: Failing())
+    found = figures(tmp_path, "speed.gelu", "--device", "cpu", "--peers")
+    assert found["speed.gelu"]["value"] > 0
+    assert not found["speed.gelu"]["peers"]
+    assert "speed.gelu: tinygrad fails: no such kernel\n" in capsys.readouterr().err
 
 
 def test_list_and_unknown_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,8 +130,9 @@ def _by_device(
             runs = max(20, min(100, int(0.2 / seconds)))
             by_peer["torch"] = torch.device_seconds(works["torch"], runs)
     others = {name: work for name, work in works.items() if name not in by_peer}
-    if others:
-        timings = measure(others, quick=settings.quick)
+    answering = {name: others[name] for name in _first_calls(task, others, more)}
+    if answering:
+        timings = measure(answering, quick=settings.quick)
         by_peer |= {name: timing.median for name, timing in timings.items()}
     return seconds, by_peer
 
@@ -142,18 +143,33 @@ def _by_turns(
 ) -> tuple[float, dict[str, float]]:  # fmt: skip
     """Our seconds and the peers' on the wall; the first call of each, which compiles, apart."""
     together = {"ours": ours.work, **works}
-    for name, work in together.items():
-        start = time.perf_counter()
-        result = work.call()
-        work.wait()
-        more[f"first_{name}_s"] = time.perf_counter() - start
-        if name == "ours" and ours.inputs and "torch" in works:
-            results = result if isinstance(result, tuple) else (result,)
-            _compare(task, torch, works["torch"], [np.asarray(r) for r in results], more)
-    timings = measure(together, quick=settings.quick)
+    first = _first_calls(task, together, more)
+    if ours.inputs and "torch" in first:
+        results = first["ours"] if isinstance(first["ours"], tuple) else (first["ours"],)
+        _compare(task, torch, works["torch"], [np.asarray(r) for r in results], more)
+    timings = measure({name: together[name] for name in first}, quick=settings.quick)
     mine = timings.pop("ours")
     more["least_ms"] = 1e3 * mine.least
     return mine.median, {name: timing.median for name, timing in timings.items()}
+
+
+def _first_calls(task: Task, works: dict[str, Work], more: dict[str, float]) -> dict[str, Any]:
+    """The first results of the works and their seconds; a peer that fails is left out and named."""
+    results: dict[str, Any] = {}
+    for name, work in works.items():
+        start = time.perf_counter()
+        try:
+            result = work.call()
+            work.wait()
+        except RuntimeError as error:
+            if name == "ours":
+                raise
+            reason = str(error).partition("\n")[0][:100]
+            print(f"stepwell bench: speed.{task.name}: {name} fails: {reason}", file=sys.stderr)
+            continue
+        more[f"first_{name}_s"] = time.perf_counter() - start
+        results[name] = result
+    return results
 
 
 def _compare(task: Task, torch: Any, work: Work, found: list[Any], more: dict[str, float]) -> None:
