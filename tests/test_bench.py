@@ -84,7 +84,7 @@ def test_a_peer_that_fails_is_left_out(
     monkeypatch.setattr(speed, "peer_named", lambda name, gpu: Failing())
     found = figures(tmp_path, "speed.gelu", "--device", "cpu", "--peers")
     assert found["speed.gelu"]["value"] > 0
-    assert not found["speed.gelu"]["peers"]
+    assert not {"torch", "tinygrad"} & set(found["speed.gelu"]["peers"])
     assert "speed.gelu: tinygrad fails: no such kernel\n" in capsys.readouterr().err
 
 
