@@ -63,13 +63,29 @@ def lift(x: ArrayLike, dtype: DType | None = None, shape: Shape | None = None) -
 
 
 def _full(value: Scalar, dtype: DType, shape: Shape, weak: bool) -> Tracer:
+    _check_sizes(shape)
+    return emit(FullOp(scalar_in(value, dtype), shape, DTYPES[dtype.name]), weak)
+
+
+def _check_sizes(shape: Shape) -> None:
+    if any(size < 0 for size in shape):
+        raise ShapeError(f"a shape of {list(shape)}: sizes are 0 or more")
+
+
+def scalar_in(value: Scalar, dtype: DType) -> Scalar:
+    """The number as an element of the dtype: floats beyond its range are infinite.
+
+    Raises: DTypeError for a number that no integer of the dtype is.
+    """
     if dtype.kind == "bool":
-        value = bool(value)
+        return bool(value)
     if dtype.kind == "int":
         limits = np.iinfo(dtype.numpy)
         if not limits.min <= value <= limits.max:
             raise DTypeError(f"{value} does not fit {dtype} (from {limits.min} to {limits.max})")
-    return emit(FullOp(value, shape, DTYPES[dtype.name]), weak)
+        return value
+    with np.errstate(over="ignore"):
+        return float(dtype.numpy.type(value))
 
 
 def _lift_array(x: ArrayLike) -> Tracer:
@@ -104,6 +120,7 @@ def broadcast(x: Tracer, shape: Shape) -> Tracer:
     """`x` stretched to `shape` by NumPy's rule."""
     if x.shape == shape:
         return x
+    _check_sizes(shape)
     offset = len(shape) - x.ndim
     if offset < 0 or any(
         mine not in (1, size) for mine, size in zip(x.shape, shape[offset:], strict=True)

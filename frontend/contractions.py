@@ -26,8 +26,8 @@ def einsum(subscripts: str, /, *operands: ArrayLike) -> Array:
 
     Operands are contracted from left to right, each pair in one kernel.
     """
-    dtype = result_type([kind(x) for x in operands])
     inputs, output = _parse(subscripts, [lift(x).shape for x in operands])
+    dtype = result_type([kind(x) for x in operands])
     terms = [
         _plain(cast_to(lift(x), dtype), names) for x, names in zip(operands, inputs, strict=True)
     ]

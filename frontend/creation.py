@@ -90,7 +90,10 @@ def arange(
         raise ShapeError("arange: a step of 0")
     natural = result_type([(scalar_dtype(v), False) for v in (start, stop, step)])
     wanted = natural if dtype is None else as_dtype(dtype)
-    count = max(ceil((stop - start) / step), 0)
+    steps = (stop - start) / step
+    if not steps < 2**31:
+        raise ShapeError(f"arange: from {start} to {stop} by {step} are no countable elements")
+    count = max(ceil(steps), 0) if steps > 0 else 0
     work = natural if wanted is bool_ else wanted
     positions = emit(IotaOp((count,), 0, DTYPES[work.name]))
     result = positions if step == 1 else positions * lift(step, work)

@@ -354,6 +354,8 @@ def cosine_embedding_loss(
 @operation
 def pairwise_distance(x: ArrayLike, y: ArrayLike, /, *, p: float = 2.0, eps: float = 1e-6) -> Array:
     """The p-norm of x - y + eps along the last axis."""
+    if not p > 0:
+        raise ValueError(f"pairwise_distance: p is {p}, not positive")
     d = absolute(as_float(x) - as_float(y) + eps)
     if p == 1:
         return d.sum(axis=-1)

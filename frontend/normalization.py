@@ -15,6 +15,7 @@ from stepwell.frontend.elementwise import maximum, rsqrt, sqrt, square
 from stepwell.frontend.linalg import vector_norm
 from stepwell.frontend.pooling import avg_pool
 from stepwell.frontend.reductions import mean
+from stepwell.frontend.tracing import Tracer
 
 __all__ = [
     "batch_norm",
@@ -107,6 +108,13 @@ def batch_norm(
     return _scaled(centered * rsqrt(_by_channel(running_var, value.ndim) + eps), weight, bias)
 
 
+def _with_channels(name: str, x: ArrayLike) -> Tracer:
+    value = as_float(x)
+    if value.ndim < 2:
+        raise ShapeError(f"{name}: {list(value.shape)} is not [n, channels, ...]")
+    return value
+
+
 @operation
 def group_norm(
     x: ArrayLike,
@@ -117,7 +125,7 @@ def group_norm(
     eps: float = 1e-5,
 ) -> Array:
     """Normalises groups of channels of [n, channels, ...] over all but the batch (Wu 2018)."""
-    value = as_float(x)
+    value = _with_channels("group_norm", x)
     n, channels, *spatial = value.shape
     if num_groups < 1 or channels % num_groups:
         raise ShapeError(f"group_norm: {channels} channels have no {num_groups} equal groups")
@@ -135,7 +143,7 @@ def instance_norm(
     eps: float = 1e-5,
 ) -> Array:
     """Normalises every channel of [n, channels, spatial...] over its spatial axes."""
-    value = as_float(x)
+    value = _with_channels("instance_norm", x)
     return _scaled(_normalized(value, tuple(range(2, value.ndim)), eps), weight, bias)
 
 
@@ -144,7 +152,7 @@ def local_response_norm(
     x: ArrayLike, size: int, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:
     """x / (k + alpha * mean of squares over `size` neighbouring channels) ** beta."""
-    value = as_float(x)
+    value = _with_channels("local_response_norm", x)
     flat = lift(value.reshape((value.shape[0], 1, value.shape[1], -1)))
     around = [(size // 2, (size - 1) // 2), (0, 0)]
     means = avg_pool(square(flat), (size, 1), 1, around)

@@ -208,7 +208,10 @@ def _output_sizes(name: str, x: Tracer, output_size: int | Sequence[int | None])
     wanted = [output_size] * len(spatial) if isinstance(output_size, int) else list(output_size)
     if len(wanted) != len(spatial):
         raise ShapeError(f"{name}: {output_size} is no size for {len(spatial)} spatial axes")
-    return [size if n is None else n for n, size in zip(wanted, spatial, strict=True)]
+    counts = [size if n is None else n for n, size in zip(wanted, spatial, strict=True)]
+    if any(n < 1 or not size for n, size in zip(counts, spatial, strict=True)):
+        raise ShapeError(f"{name}: {list(spatial)} cannot be cut into {counts} parts")
+    return counts
 
 
 @operation

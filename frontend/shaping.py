@@ -23,6 +23,7 @@ from stepwell.frontend.building import (
     emit,
     lift,
     reshape_to,
+    scalar_in,
     type_and_weakness,
 )
 from stepwell.frontend.dispatch import operation
@@ -201,7 +202,7 @@ def split(x: ArrayLike, /, sections: int | Sequence[int], *, axis: int = 0) -> l
     if sum(sections) != size or any(part < 0 for part in sections):
         raise ShapeError(f"split: parts of {list(sections)} are not axis {along} of size {size}")
     stops = list(accumulate(sections))
-    starts = [0, *stops[:-1]]
+    starts = [0, *stops][:-1]
     return [
         slice_axis(tracer, along, start, stop) for start, stop in zip(starts, stops, strict=True)
     ]
@@ -270,6 +271,8 @@ def repeat(x: ArrayLike, repeats: int, /, *, axis: int) -> Array:
     tracer = lift(x)
     along = axis_of("repeat", axis, tracer.ndim)
     before, size, after = tracer.shape[:along], tracer.shape[along], tracer.shape[along + 1 :]
+    if repeats < 0:
+        raise ShapeError(f"repeat: {repeats} repeats")
     lengthened = reshape_to(tracer, (*before, size, 1, *after))
     return reshape_to(
         broadcast(lengthened, (*before, size, repeats, *after)), (*before, size * repeats, *after)
@@ -307,15 +310,15 @@ def pad(
     if isinstance(width, int):
         pairs = [(width, width)] * tracer.ndim
     elif width and isinstance(width[0], int):
-        before, after = cast("Sequence[int]", width)
-        pairs = [(before, after)] * tracer.ndim
+        pairs = [tuple(cast("Sequence[int]", width))] * tracer.ndim
     else:
-        pairs = [(low, high) for low, high in cast("Sequence[Sequence[int]]", width)]
+        pairs = [tuple(pair) for pair in cast("Sequence[Sequence[int]]", width)]
+    fits = len(pairs) == tracer.ndim and all(len(pair) == 2 for pair in pairs)
+    if not fits or (mode != "constant" and any(n < 0 for pair in pairs for n in pair)):
+        raise ShapeError(f"pad: width {width} does not fit {list(tracer.shape)}")
     low, high = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     if mode == "constant":
-        return emit(s.PadOp(tracer.value, low, high, value))
-    if len(pairs) != tracer.ndim or any(n < 0 for n in (*low, *high)):
-        raise ShapeError(f"pad: width {width} does not fit {list(tracer.shape)}")
+        return emit(s.PadOp(tracer.value, low, high, scalar_in(value, tracer.dtype)))
     for axis, (before, after) in enumerate(pairs):
         tracer = _pad_axis(tracer, axis, before, after, mode)
     return tracer
@@ -423,6 +426,10 @@ def tensordot(
     """The sum of products over pairs of axes: the last of x with the first of y for a number."""
     a, b = _common([x, y])
     if isinstance(axes, int):
+        if not 0 <= axes <= min(a.ndim, b.ndim):
+            raise ShapeError(
+                f"tensordot: {list(a.shape)} and {list(b.shape)} have no {axes} axes to sum over"
+            )
         left, right = list(range(a.ndim - axes, a.ndim)), list(range(axes))
     else:
         left = [axis_of("tensordot", axis, a.ndim) for axis in axes[0]]

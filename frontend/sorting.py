@@ -211,6 +211,8 @@ def compress(
     """The first `size` elements along an axis at which the condition holds, then `fill_value`."""
     value = lift(x)
     along = axis_of("compress", axis, value.ndim)
+    if lift(condition).ndim != 1:
+        raise ShapeError(f"compress: a condition of shape {list(lift(condition).shape)}, not [n]")
     (rows,) = nonzero(condition, size=size)
     count = sum(astype(cast_to(lift(condition), bool_), int32))
     taken = lift(take(value, rows, axis=along))

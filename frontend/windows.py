@@ -21,7 +21,7 @@ __all__ = ["fold", "unfold"]
 @operation
 def unfold(
     x: ArrayLike,
-    kernel_size: Sequence[int],
+    kernel_size: Sizes,
     /,
     *,
     dilation: Sizes = 1,
@@ -29,9 +29,11 @@ def unfold(
     stride: Sizes = 1,
 ) -> Array:
     """[n, c, spatial...] as [n, c * elements of a window, windows]."""
-    value, rank = lift(x), len(kernel_size)
-    if value.ndim != rank + 2:
-        raise ShapeError(f"unfold: {list(value.shape)} has not {rank} spatial axes")
+    value = lift(x)
+    rank = value.ndim - 2
+    if rank < 1:
+        raise ShapeError(f"unfold: {list(value.shape)} has no spatial axes")
+    kernel_size = each("unfold", "kernel_size", kernel_size, rank)
     low, high = around("unfold", padding, rank)
     strides = each("unfold", "stride", stride, rank)
     dilations = each("unfold", "dilation", dilation, rank)
@@ -46,7 +48,7 @@ def unfold(
 def fold(
     x: ArrayLike,
     output_size: Sequence[int],
-    kernel_size: Sequence[int],
+    kernel_size: Sizes,
     /,
     *,
     dilation: Sizes = 1,
@@ -54,7 +56,8 @@ def fold(
     stride: Sizes = 1,
 ) -> Array:
     """[n, c * elements of a window, windows] as [n, c, output_size...]: windows are summed."""
-    value, rank = lift(x), len(kernel_size)
+    value, rank = lift(x), len(output_size)
+    kernel_size = each("fold", "kernel_size", kernel_size, rank)
     dilations = each("fold", "dilation", dilation, rank)
     strides = each("fold", "stride", stride, rank)
     before, after = around("fold", padding, rank)
