@@ -26,6 +26,8 @@ class Target:
     """Elements of a longer row that a thread keeps in registers from one pass to the next."""
     map_threads: int
     """Threads of a workgroup of an elementwise kernel."""
+    map_turns: int
+    """Vectors that a thread of an elementwise kernel takes in turn, where there are enough."""
     split_threads: int
     """Threads that a reduction should occupy; one of fewer results is split."""
     small_grid: int
@@ -61,6 +63,7 @@ TARGETS = (
         row_threads=1,
         row_registers=128,
         map_threads=256,
+        map_turns=64,
         split_threads=64,
         small_grid=8,
     ),
@@ -71,6 +74,7 @@ TARGETS = (
         row_threads=256,
         row_registers=160,
         map_threads=256,
+        map_turns=1,
         split_threads=32768,
         small_grid=256,
     ),

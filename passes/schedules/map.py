@@ -16,6 +16,10 @@ from stepwell.passes.target import Target
 
 WIDTH = 4
 """Elements of a vector load: 16 bytes of f32."""
+FEW = 8
+"""Threads that processors without threads of their own run together, at least."""
+GROUPS = 16
+"""Workgroups that keep such processors busy."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +32,28 @@ class Plan:
     """Threads of a workgroup."""
     vectors: int
     """Vectors of a thread, each next to those of its neighbours."""
+    turns: int = 1
+    """How often a thread takes so many vectors, in a loop."""
 
 
 def plans(frame: Frame) -> list[Plan]:
     """The plans of a kernel, the one that is likely the fastest first.
 
     A thread should have 16 bytes on their way: two vectors of f16. What is small should rather
-    have threads; and what is small and uneven, a thread for each element.
+    have threads; and what is small and uneven, a thread for each element. Where workgroups cost
+    time of their own, few threads take many turns, one after another along memory.
     """
     target, total = frame.target, prod(extents(frame.domain.parallel))
     width = WIDTH if total % WIDTH == 0 or total >= WIDTH * target.map_threads else 1
     largest = max(frame.domain.places, key=structured.size_of)
     half = isinstance(structured.element_type(largest), Float16Type)
     best = 2 if half and total // width >= 2 * target.split_threads else 1
-    return [_plan(target, total, width, vectors) for vectors in (best, 3 - best)]
+    found = [_plan(target, total, width, vectors) for vectors in (best, 3 - best)]
+    if target.map_turns > 1:
+        few = max(FEW, target.row_threads)
+        enough = total >= GROUPS * few * target.map_turns * width
+        found.insert(0 if enough else len(found), Plan(width, few, 1, target.map_turns))
+    return found
 
 
 def _plan(target: Target, total: int, width: int, vectors: int) -> Plan:
@@ -51,9 +63,9 @@ def _plan(target: Target, total: int, width: int, vectors: int) -> Plan:
 def schedule_map(frame: Frame, plan: Plan | None = None) -> FuncOp:
     """Lays the kernel out by `plan` (the target's default if None).
 
-    Workgroup g has the vectors [g n, g n + n), n being the vectors of its threads, of which thread
-    t takes t, t + threads, ... The elements after the last vector are for the first thread that has
-    none.
+    Turn g has the vectors [g n, g n + n), n being the vectors of its threads, of which thread t
+    takes t, t + threads, ... A workgroup has turns in sequence. The elements after the last vector
+    are for the first thread that has none.
     """
     return _Map(frame, plan or plans(frame)[0]).run()
 
@@ -68,22 +80,31 @@ class _Map:
 
     def run(self) -> FuncOp:
         frame, plan = self.frame, self.plan
-        span = plan.threads * plan.vectors
-        group, grid = frame.workgroup(-(-(self.whole + (self.rest > 0)) // span))
-        first = group * span + self.thread
-        if plan.vectors == 1:
-            self._one(first)
-        else:
-            all_there = frame.below(group, self.whole // span)
-            others = self._left if self.whole % span == 0 else self._each
-            frame.when(all_there, lambda: self._all(group), lambda: others(first))
+        turns = -(-(self.whole + (self.rest > 0)) // (plan.threads * plan.vectors))
+        group, grid = frame.workgroup(-(-turns // plan.turns))
+
+        def turn(number: Index, _: object) -> tuple[()]:
+            return self._turn(group * plan.turns + number)
+
+        frame.loop(plan.turns, (), turn)
         return frame.finish(plan.threads, grid)
 
-    def _all(self, group: Index) -> tuple[()]:
+    def _turn(self, number: Index) -> tuple[()]:
+        frame, plan = self.frame, self.plan
+        span = plan.threads * plan.vectors
+        first = number * span + self.thread
+        if plan.vectors == 1:
+            return self._one(first)
+        all_there = frame.below(number, self.whole // span)
+        others = self._left if self.whole % span == 0 else self._each
+        frame.when(all_there, lambda: self._all(number), lambda: others(first))
+        return ()
+
+    def _all(self, turn: Index) -> tuple[()]:
         """All vectors of a thread, none beyond the end: what they read is on its way together."""
         threads, vectors = self.plan.threads, self.plan.vectors
-        group = self.frame.guarded(group, self.whole // (threads * vectors))
-        first = group * (threads * vectors) + self.thread
+        turn = self.frame.guarded(turn, self.whole // (threads * vectors))
+        first = turn * (threads * vectors) + self.thread
         return self._vectors([first + number * threads for number in range(vectors)])
 
     def _each(self, first: Index) -> tuple[()]:

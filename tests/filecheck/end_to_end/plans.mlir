@@ -36,7 +36,7 @@ kernel.func @free(%a: memref<8x8xf32>, %b: memref<8x64xf32>, %out: memref<8x64xf
 
 // -----
 
-// expected-error @below {{unknown plan of kernel @unknown 'maps' (there are map(width=4, threads=2, vectors=1), map(width=4, threads=1, vectors=2))}}
+// expected-error @below {{unknown plan of kernel @unknown 'maps' (there are map(width=4, threads=2, vectors=1, turns=1), map(width=4, threads=1, vectors=2, turns=1))}}
 kernel.func @unknown(%a: memref<8xf32>, %out: memref<8xf32>) attributes {kernel.plan = "maps"} {
   %x = bufferization.to_tensor %a restrict : memref<8xf32> to tensor<8xf32>
   %empty = tensor.empty() : tensor<8xf32>

@@ -4,7 +4,7 @@
 // RUN: wgpu-opt %s --to=buffers -p 'schedule-kernels{target=software-subgroup8}' | filecheck %s --check-prefix=BROADCAST
 
 // A map: one vector of four elements a thread, and as many threads as that takes.
-// CHECK:      kernel.func @map_0(%x: memref<8xf32>, %[[Y:.*]]: memref<8xf32>) attributes {workgroup_size = array<i32: 2, 1, 1>, grid = array<i32: 1, 1, 1>, stepwell.flops = 8 : i64, stepwell.bytes = 64 : i64, stepwell.written = 32 : i64, kernel.plan = "map(width=4, threads=2, vectors=1)"} {
+// CHECK:      kernel.func @map_0(%x: memref<8xf32>, %[[Y:.*]]: memref<8xf32>) attributes {workgroup_size = array<i32: 2, 1, 1>, grid = array<i32: 1, 1, 1>, stepwell.flops = 8 : i64, stepwell.bytes = 64 : i64, stepwell.written = 32 : i64, kernel.plan = "map(width=4, threads=2, vectors=1, turns=1)"} {
 // CHECK-NEXT:   %[[T:.*]] = "gpu.thread_id"() <{dimension = #gpu<dim x>}> : () -> index
 // CHECK-NEXT:   %[[FOUR:.*]] = arith.constant 4 : index
 // CHECK-NEXT:   %[[I:.*]] = arith.muli %[[T]], %[[FOUR]] : index
@@ -38,11 +38,13 @@ func.func @guard(%x: tensor<267xf32>) -> tensor<267xf32> {
   func.return %0 : tensor<267xf32>
 }
 
-// More workgroups than a dimension allows are folded into two.
-// CHECK:      kernel.func @map_3({{.*}} grid = array<i32: 32769, 2, 1>
-// CHECK:        <dim x>
-// CHECK:        <dim y>
+// More workgroups than a dimension allows are folded into two. Where a workgroup costs time of its
+// own, it has few threads, and these take turns along memory.
+// CHECK:      kernel.func @map_3({{.*}} attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 32769, 1, 1>
+// CHECK:        scf.for %{{.*}} = %{{.*}} to %[[TURNS:.*]] step
 // DESKTOP:    kernel.func @map_3({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>, grid = array<i32: 32769, 2, 1>
+// DESKTOP:      <dim x>
+// DESKTOP:      <dim y>
 func.func @folded(%x: tensor<67108868xf32>) -> tensor<67108868xf32> {
   %0 = array.exp %x : (tensor<67108868xf32>) -> tensor<67108868xf32>
   func.return %0 : tensor<67108868xf32>
