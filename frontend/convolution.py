@@ -1,17 +1,27 @@
-"""Convolutions with PyTorch's names, argument order and layouts."""
+"""Convolutions and transposed ones with PyTorch's names, argument order and layouts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from stepwell.dialects.array import convolution as ops
+from stepwell.dialects.array.base import ints
+from stepwell.dialects.array.shape import PadOp
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import as_float, emit, lift
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.spatial import Padding, Sizes, around, each
+from stepwell.frontend.tracing import Tracer
 
-__all__ = ["conv1d", "conv2d", "conv3d"]
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+]
 
 
 def _padding(
@@ -46,24 +56,77 @@ def _convolution(
     groups: int,
 ) -> Array:
     name = f"conv{rank}d"
+    data, kernel = _operands(name, rank, x, weight, "[outputs, channels / groups, kernel...]")
+    strides = each(name, "stride", stride, rank)
+    dilations = each(name, "dilation", dilation, rank)
+    low, high = _padding(name, padding, kernel.shape[2:], strides, dilations)
+    form = ops.form_of(strides, low, high, dilations, groups)
+    return _biased(name, emit(ops.ConvolutionOp(data.value, kernel.value, form)), bias)
+
+
+def _operands(
+    name: str, rank: int, x: ArrayLike, weight: ArrayLike, layout: str
+) -> tuple[Tracer, Tracer]:
     data = as_float(x)
     kernel = lift(weight, data.dtype)
     if data.ndim != rank + 2 or kernel.ndim != rank + 2:
         raise ShapeError(
             f"{name}: x {list(data.shape)} and weight {list(kernel.shape)} must have a rank of "
-            f"{rank + 2}: [n, channels, spatial...] and [outputs, channels / groups, kernel...]"
+            f"{rank + 2}: [n, channels, spatial...] and {layout}"
+        )
+    return data, kernel
+
+
+def _biased(name: str, x: Tracer, bias: ArrayLike | None) -> Array:
+    if bias is None:
+        return x
+    offset, channels = lift(bias, x.dtype), x.shape[1]
+    if offset.shape != (channels,):
+        raise ShapeError(f"{name}: bias has shape {list(offset.shape)}, not [{channels}]")
+    return x + offset.reshape([channels, *[1] * (x.ndim - 2)])
+
+
+def _transposed(
+    rank: int,
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None,
+    stride: Sizes,
+    padding: Padding,
+    output_padding: Sizes,
+    groups: int,
+    dilation: Sizes,
+) -> Array:
+    """The gradient of a convolution with this weight with respect to its data."""
+    name = f"conv_transpose{rank}d"
+    data, kernel = _operands(name, rank, x, weight, "[channels, outputs / groups, kernel...]")
+    if groups < 1 or data.shape[1] != kernel.shape[0] or kernel.shape[0] % groups:
+        raise ShapeError(
+            f"{name}: {data.shape[1]} channels, weight {list(kernel.shape)} and {groups} groups do "
+            "not fit"
         )
     strides = each(name, "stride", stride, rank)
     dilations = each(name, "dilation", dilation, rank)
-    low, high = _padding(name, padding, kernel.shape[2:], strides, dilations)
+    extra = each(name, "output_padding", output_padding, rank)
+    low, high = around(name, padding, rank)
+    # What the output is longer at its end cancels its padding there; the rest are zeros.
+    zeros = [max(e - h, 0) for e, h in zip(extra, high, strict=True)]
+    high = [max(h - e, 0) for e, h in zip(extra, high, strict=True)]
+    spatial = [
+        (size - 1) * s + d * (k - 1) + 1 - a - b
+        for size, s, d, k, a, b in zip(
+            data.shape[2:], strides, dilations, kernel.shape[2:], low, high, strict=True
+        )
+    ]
+    if min((*spatial, 1)) < 1:
+        raise ShapeError(f"{name}: the result would have the spatial sizes {spatial}")
     form = ops.form_of(strides, low, high, dilations, groups)
-    result = emit(ops.ConvolutionOp(data.value, kernel.value, form))
-    if bias is None:
-        return result
-    offset = lift(bias, data.dtype)
-    if offset.shape != kernel.shape[:1]:
-        raise ShapeError(f"{name}: bias has shape {list(offset.shape)}, not [{kernel.shape[0]}]")
-    return result + offset.reshape([kernel.shape[0], *[1] * rank])
+    shape = [data.shape[0], kernel.shape[1] * groups, *spatial]
+    op = ops.ConvolutionDataOp(data.value, kernel.value, form | {"shape": ints(shape)})
+    result = emit(op)
+    if any(zeros):
+        result = emit(PadOp(result.value, [0] * (rank + 2), [0, 0, *zeros], 0))
+    return _biased(name, result, bias)
 
 
 @operation
@@ -115,3 +178,60 @@ def conv3d(
     `padding` is a number, a number or a pair (before, after) for each axis, "same" or "valid".
     """
     return _convolution(3, x, weight, bias, stride, padding, dilation, groups)
+
+
+@operation
+def conv_transpose1d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Array:
+    """The transposed convolution of [n, channels, w].
+
+    The weight is [channels, outputs / groups, kernel...]. The result has the size
+    (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding.
+    """
+    return _transposed(1, x, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@operation
+def conv_transpose2d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Array:
+    """The transposed convolution of [n, channels, h, w].
+
+    The weight is [channels, outputs / groups, kernel...]. The result has the size
+    (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding.
+    """
+    return _transposed(2, x, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@operation
+def conv_transpose3d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Array:
+    """The transposed convolution of [n, channels, d, h, w].
+
+    The weight is [channels, outputs / groups, kernel...]. The result has the size
+    (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding.
+    """
+    return _transposed(3, x, weight, bias, stride, padding, output_padding, groups, dilation)

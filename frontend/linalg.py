@@ -6,18 +6,32 @@ blocks of size 1 are done one after another, which suits matrices of up to some 
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, nan
 
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike, Axes
-from stepwell.frontend.building import as_float, axis_of, lift
-from stepwell.frontend.creation import eye
+from stepwell.frontend.building import as_float, axis_of, broadcast_shapes, lift
+from stepwell.frontend.creation import arange, eye
 from stepwell.frontend.dispatch import operation
+from stepwell.frontend.dtypes import bool_, int32
 from stepwell.frontend.elementwise import abs as absolute
-from stepwell.frontend.elementwise import astype, multiply, not_equal, sqrt, square
+from stepwell.frontend.elementwise import (
+    astype,
+    equal,
+    log,
+    logical_and,
+    logical_not,
+    multiply,
+    not_equal,
+    sqrt,
+    square,
+    where,
+)
+from stepwell.frontend.elementwise import sign as signs
+from stepwell.frontend.reductions import any as any_
+from stepwell.frontend.reductions import argmax, prod, sum
 from stepwell.frontend.reductions import max as largest
 from stepwell.frontend.reductions import min as smallest
-from stepwell.frontend.reductions import sum
 from stepwell.frontend.shaping import (
     concat,
     expand_dims,
@@ -26,14 +40,19 @@ from stepwell.frontend.shaping import (
     pad,
     permute_dims,
     slice_axis,
+    stack,
 )
 from stepwell.frontend.tracing import Tracer
 
 __all__ = [
     "cholesky",
+    "det",
     "diagonal",
+    "inv",
     "matrix_norm",
     "outer",
+    "slogdet",
+    "solve",
     "solve_triangular",
     "trace",
     "vector_norm",
@@ -172,3 +191,86 @@ def cholesky(x: ArrayLike, /, *, upper: bool = False) -> Array:
     """
     factor = _cholesky(_square("cholesky", x))
     return matrix_transpose(factor) if upper else factor
+
+
+def _eliminate(a: Tracer, b: Array | None) -> tuple[Array, Array, Array | None]:
+    """Gauss-Jordan elimination of square a with right sides b [..., n, k].
+
+    Every column takes its largest element among the rows that are left as its pivot. Returns the
+    pivots [..., n], the sign of the rows' permutation [...] and, given b, the solution.
+    """
+    n = a.shape[-1]
+    rows: Array = a if b is None else concat([a, b], axis=-1)
+    number = lift(arange(n))
+    left: Array = lift(True, bool_, a.shape[:-1])
+    swaps: Array = lift(0, int32, a.shape[:-2])
+    pivots: list[Array] = []
+    chosen: list[Array] = []
+    for k in range(n):
+        column = rows[..., :, k]
+        size = where(left, absolute(column), -1.0)
+        at = argmax(size, axis=-1, keepdims=True)
+        own = equal(number, at)
+        left = logical_and(left, logical_not(own))
+        # The rows that are left before the pivot's change places with it, one after another.
+        swaps = swaps + sum(astype(logical_and(left, number < at), int32), axis=-1)
+        pivot = sum(where(own, column, 0.0), axis=-1, keepdims=True)
+        top = sum(where(own[..., None], rows, 0.0), axis=-2) / where(equal(pivot, 0.0), 1.0, pivot)
+        factor = where(own, 0.0, column)[..., None]
+        rows = where(own[..., None], top[..., None, :], rows - factor * top[..., None, :])
+        pivots.append(pivot)
+        chosen.append(own)
+    found = concat(pivots, axis=-1)
+    sign = 1.0 - 2.0 * astype(swaps % 2, a.dtype)
+    if b is None:
+        return found, sign, None
+    order = stack(chosen, axis=-2)
+    return found, sign, matmul(astype(order, a.dtype), rows[..., n:])
+
+
+def _filled(name: str, x: ArrayLike) -> Tracer:
+    value = _square(name, x)
+    if not value.shape[-1]:
+        raise ShapeError(f"{name}: matrices of no rows")
+    return value
+
+
+@operation
+def det(x: ArrayLike, /) -> Array:
+    """The determinants of square matrices."""
+    pivots, sign, _ = _eliminate(_filled("det", x), None)
+    return sign * prod(pivots, axis=-1)
+
+
+@operation
+def slogdet(x: ArrayLike, /) -> tuple[Array, Array]:
+    """The signs of the determinants of square matrices, and the logarithms of their sizes."""
+    pivots, sign, _ = _eliminate(_filled("slogdet", x), None)
+    return sign * prod(signs(pivots), axis=-1), sum(log(absolute(pivots)), axis=-1)
+
+
+@operation
+def solve(a: ArrayLike, b: ArrayLike, /) -> Array:
+    """The solution x of a x = b, for square a [..., n, n] and b [..., n, k] or a vector b [n];
+    NaN where a is singular.
+    """
+    matrix = _filled("solve", a)
+    sides = lift(b, matrix.dtype)
+    n = matrix.shape[-1]
+    if sides.ndim == 1:
+        return solve(matrix, sides.reshape((-1, 1)))[..., 0]
+    if sides.shape[-2] != n:
+        raise ShapeError(f"solve: b {list(sides.shape)} has no {n} rows, as a {list(matrix.shape)}")
+    batch = broadcast_shapes("solve", [matrix.shape[:-2], sides.shape[:-2]])
+    matrix = lift(matrix, None, (*batch, n, n))
+    pivots, _, x = _eliminate(matrix, lift(sides, None, (*batch, *sides.shape[-2:])))
+    assert x is not None
+    singular = any_(equal(pivots, 0.0), axis=-1)
+    return where(singular[..., None, None], nan, x)
+
+
+@operation
+def inv(x: ArrayLike, /) -> Array:
+    """The inverses of square matrices; NaN where they have none."""
+    matrix = _filled("inv", x)
+    return solve(matrix, eye(matrix.shape[-1], dtype=matrix.dtype))

@@ -9,6 +9,7 @@ from stepwell.frontend import (
     contractions,
     convolution,
     creation,
+    detection,
     elementwise,
     functions,
     indexing,
@@ -17,6 +18,7 @@ from stepwell.frontend import (
     normalization,
     pooling,
     reductions,
+    sampling,
     scans,
     scattering,
     shaping,
@@ -28,6 +30,7 @@ from stepwell.frontend.attention import *
 from stepwell.frontend.contractions import *
 from stepwell.frontend.convolution import *
 from stepwell.frontend.creation import *
+from stepwell.frontend.detection import *
 from stepwell.frontend.elementwise import *
 from stepwell.frontend.functions import *
 from stepwell.frontend.indexing import *
@@ -36,6 +39,7 @@ from stepwell.frontend.losses import *
 from stepwell.frontend.normalization import *
 from stepwell.frontend.pooling import *
 from stepwell.frontend.reductions import *
+from stepwell.frontend.sampling import *
 from stepwell.frontend.scans import *
 from stepwell.frontend.scattering import *
 from stepwell.frontend.shaping import *
@@ -49,6 +53,7 @@ __all__ += attention.__all__
 __all__ += contractions.__all__
 __all__ += convolution.__all__
 __all__ += creation.__all__
+__all__ += detection.__all__
 __all__ += elementwise.__all__
 __all__ += functions.__all__
 __all__ += indexing.__all__
@@ -57,6 +62,7 @@ __all__ += losses.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += reductions.__all__
+__all__ += sampling.__all__
 __all__ += scans.__all__
 __all__ += scattering.__all__
 __all__ += shaping.__all__

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from stepwell.dialects.array.base import DTYPES
 from stepwell.dialects.array.convolution import WindowsOp
-from stepwell.dialects.array.shape import PadOp
+from stepwell.dialects.array.shape import IotaOp, PadOp
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import as_float, emit, lift
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.elementwise import abs as absolute
-from stepwell.frontend.elementwise import where
-from stepwell.frontend.indexing import take, take_along_axis
+from stepwell.frontend.elementwise import equal, maximum, where
+from stepwell.frontend.indexing import positions, take, take_along_axis
 from stepwell.frontend.reductions import argmax, sum
 from stepwell.frontend.reductions import max as largest
 from stepwell.frontend.spatial import Padding, Sizes, around, each
@@ -29,6 +30,7 @@ __all__ = [
     "lp_pool",
     "max_pool",
     "max_pool_with_indices",
+    "max_unpool",
 ]
 
 
@@ -142,6 +144,27 @@ def max_pool_with_indices(
 
 
 @operation
+def max_unpool(x: ArrayLike, indices: ArrayLike, /, output_size: Sequence[int]) -> Array:
+    """Zeros [n, channels, output_size...] with the elements of x at the positions `indices` among
+    their channel's, as `max_pool_with_indices` gives them; of equal positions the last one counts.
+    """
+    value, places = as_float(x), positions(indices, "max_unpool")
+    if places.shape != value.shape or len(output_size) != value.ndim - 2:
+        raise ShapeError(
+            f"max_unpool: x {list(value.shape)}, indices {list(places.shape)} and output_size "
+            f"{list(output_size)} do not fit"
+        )
+    n, channels = value.shape[:2]
+    count, size = prod(value.shape[2:]), prod(output_size)
+    number = emit(IotaOp((size, 1), 0, DTYPES["i32"]))
+    order = emit(IotaOp((1, count), 1, DTYPES["i32"]))
+    own = places.reshape((n, channels, 1, count))
+    last = largest(where(equal(own, number), order, -1), axis=-1)
+    taken = take_along_axis(value.reshape((n, channels, count)), maximum(last, 0), axis=-1)
+    return where(last >= 0, taken, 0.0).reshape((n, channels, *output_size))
+
+
+@operation
 def avg_pool(
     x: ArrayLike,
     /,
@@ -193,6 +216,10 @@ def _adaptive_windows(
     x: Tracer, axis: int, count: int, fill: float
 ) -> tuple[Array, np.ndarray[Any, Any]]:
     """x with that axis as windows: [..., count, widest, ...], and the windows' sizes."""
+    if x.shape[axis] % count == 0:
+        each_ = x.shape[axis] // count
+        whole = x.reshape((*x.shape[:axis], count, each_, *x.shape[axis + 1 :]))
+        return whole, np.full(count, each_, np.float32)
     spans = _spans(x.shape[axis], count)
     widest = max(stop - start for start, stop in spans)
     places = np.array([[start + i for i in range(widest)] for start, _ in spans], np.int32)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from stepwell.dialects.array import convolution as c
-from stepwell.dialects.array.shape import PadOp
+from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend import operations as sw
 from stepwell.frontend.array import Array
-from stepwell.frontend.building import emit, lift
-from stepwell.frontend.onnx.registry import Node, Result, Value, handler, plain
+from stepwell.frontend.building import lift
+from stepwell.frontend.onnx.registry import Node, Result, Value, handler, integers, plain
 
 plain("MatMul", sw.matmul)
 
@@ -35,27 +34,7 @@ def _gemm(node: Node, a: Array, b: Array, bias: Array | None = None) -> Result:
     return scaled + (bias if beta == 1 else sw.astype(bias * beta, a.dtype))
 
 
-@handler("Det")
-def _det(node: Node, x: Array) -> Result:
-    """Gaussian elimination with the largest pivot of each column."""
-    n = x.shape[-1]
-    rows = x
-    determinant: Any = 1.0
-    for _ in range(n):
-        column = rows[..., :, 0]
-        pivot = sw.argmax(sw.abs(column), axis=-1, keepdims=True)
-        number = lift(np.arange(column.shape[-1], dtype=np.int32))
-        chosen = sw.equal(number, pivot)
-        top = sw.sum(sw.where(chosen[..., None], rows, 0.0), axis=-2, keepdims=True)
-        head = top[..., :, :1]
-        factor = sw.where(sw.equal(head, 0.0), 0.0, rows[..., :, :1] / head)
-        # The pivot's row changes places with the first: the sign turns unless it is the first.
-        moved = sw.where(chosen[..., None], rows[..., :1, :], rows)
-        factor = sw.where(chosen[..., None], factor[..., :1, :], factor)
-        sign = sw.where(sw.equal(pivot, 0), 1.0, -1.0)
-        determinant = determinant * head[..., 0, 0] * sign[..., 0]
-        rows = (moved - factor * top)[..., 1:, 1:]
-    return determinant
+plain("Det", sw.det)
 
 
 # Windows
@@ -85,65 +64,49 @@ def _around(
     return around
 
 
+_CONVOLUTIONS = (sw.conv1d, sw.conv2d, sw.conv3d)
+_TRANSPOSED = (sw.conv_transpose1d, sw.conv_transpose2d, sw.conv_transpose3d)
+
+
+def _of_rank(functions: Sequence[Callable[..., Array]], rank: int) -> Callable[..., Array]:
+    if not 1 <= rank <= len(functions):
+        raise UnsupportedError(f"{rank} spatial axes")
+    return functions[rank - 1]
+
+
 @handler("Conv")
 def _conv(node: Node, x: Array, weight: Array, bias: Array | None = None) -> Result:
     rank = x.ndim - 2
     kernel = list(weight.shape[2:])
     strides, dilations = _each(node, "strides", rank), _each(node, "dilations", rank)
     around = _around(node, x.shape[2:], kernel, strides, dilations)
-    form = c.form_of(
-        strides, [p[0] for p in around], [p[1] for p in around], dilations, node.get("group", 1)
-    )
-    product = emit(c.ConvolutionOp(lift(x).value, lift(weight).value, form))
-    return product if bias is None else product + bias.reshape((-1, *[1] * rank))
+    groups = node.get("group", 1)
+    return _of_rank(_CONVOLUTIONS, rank)(x, weight, bias, strides, around, dilations, groups)
 
 
 @handler("ConvTranspose")
 def _conv_transpose(node: Node, x: Array, weight: Array, bias: Array | None = None) -> Result:
-    """The data gradient of a convolution with this weight."""
     rank = x.ndim - 2
-    groups = node.get("group", 1)
     kernel = list(weight.shape[2:])
     strides, dilations = _each(node, "strides", rank), _each(node, "dilations", rank)
     extra = list(node.get("output_padding") or [0] * rank)
-    full = [
-        (size - 1) * s + d * (k - 1) + 1 + e
-        for size, s, d, k, e in zip(x.shape[2:], strides, dilations, kernel, extra, strict=True)
-    ]
-    mode = node.get("auto_pad", "NOTSET")
-    wanted = node.get("output_shape")
+    mode, wanted = node.get("auto_pad", "NOTSET"), node.get("output_shape")
     if mode in ("SAME_UPPER", "SAME_LOWER") and wanted is None:
         wanted = [size * s for size, s in zip(x.shape[2:], strides, strict=True)]
     if wanted is None:
         around = _around(node, x.shape[2:], kernel, strides, dilations)
     else:
+        full = [
+            (size - 1) * s + d * (k - 1) + 1 + e
+            for size, s, d, k, e in zip(x.shape[2:], strides, dilations, kernel, extra, strict=True)
+        ]
         sizes = list(wanted)[-rank:]
         totals = [max(f - w, 0) for f, w in zip(full, sizes, strict=True)]
         extra = [e + max(w - f, 0) for e, f, w in zip(extra, full, sizes, strict=True)]
         upper = mode == "SAME_UPPER"
         around = [(t // 2, t - t // 2) if upper else (t - t // 2, t // 2) for t in totals]
-    # The elements are spread by the strides, and convolved with the flipped kernel.
-    spread = emit(
-        PadOp(
-            lift(x).value,
-            [0, 0, *(d * (k - 1) for k, d in zip(kernel, dilations, strict=True))],
-            [0, 0, *(d * (k - 1) + e for k, d, e in zip(kernel, dilations, extra, strict=True))],
-            0,
-            [0, 0, *(s - 1 for s in strides)],
-        )
-    )
-    inputs, outputs = weight.shape[0], weight.shape[1]
-    turned = sw.flip(weight, axis=tuple(range(2, 2 + rank)))
-    grouped = turned.reshape((groups, inputs // groups, outputs, *kernel))
-    flat = sw.swapaxes(grouped, 1, 2).reshape((groups * outputs, inputs // groups, *kernel))
-    form = c.form_of([1] * rank, [0] * rank, [0] * rank, dilations, groups)
-    whole = emit(c.ConvolutionOp(spread.value, lift(flat).value, form))
-    key = (slice(None), slice(None), *(
-        slice(low, size - high)
-        for (low, high), size in zip(around, whole.shape[2:], strict=True)
-    ))  # fmt: skip
-    cut = whole[key]
-    return cut if bias is None else cut + bias.reshape((-1, *[1] * rank))
+    function, groups = _of_rank(_TRANSPOSED, rank), node.get("group", 1)
+    return function(x, weight, bias, strides, around, extra, groups, dilations)
 
 
 def _pool(node: Node, x: Array) -> dict[str, Any]:
@@ -204,26 +167,19 @@ def _global_lp_pool(node: Node, x: Array) -> Result:
 
 @handler("MaxUnpool", known=[2])
 def _max_unpool(node: Node, x: Array, places: Array, shape: Value | None = None) -> Result:
-    options = node.get("kernel_shape"), _each(node, "strides", x.ndim - 2)
-    pads = node.get("pads") or [0] * (2 * (x.ndim - 2))
-    rank = x.ndim - 2
-    inner = [
-        (size - 1) * stride + kernel - pads[i] - pads[i + rank]
-        for i, (size, kernel, stride) in enumerate(zip(x.shape[2:], *options, strict=True))
+    kernel = node.get("kernel_shape")
+    rank = len(kernel)
+    strides, pads = _each(node, "strides", rank), node.get("pads") or [0] * (2 * rank)
+    sizes = [
+        (size - 1) * stride + k - pads[i] - pads[i + rank]
+        for i, (size, stride, k) in enumerate(zip(x.shape[2:], strides, kernel, strict=True))
     ]
-    whole = (*x.shape[:2], *inner)
-    out = whole if shape is None else tuple(int(n) for n in np.asarray(shape).ravel())
-    rows = sw.reshape(places, [-1])
-    if out != whole:
-        # The numbers are those of the smaller array: they move to the corner of the larger one.
-        strides = [prod(whole[i + 1 :]) for i in range(len(whole))]
-        moved: Any = 0
-        for i, stride in enumerate(strides):
-            moved = moved + (rows // stride) % whole[i] * prod(out[i + 1 :])
-        rows = moved
-    empty = lift(np.zeros(prod(out), np.float32))
-    flat = sw.scatter_elements(empty, rows, sw.reshape(x, [-1]), axis=0)
-    return sw.reshape(flat, out)
+    # ONNX numbers the elements of all images and channels.
+    unpooled = sw.max_unpool(x, places % prod(sizes), sizes)
+    if shape is None:
+        return unpooled
+    wider = [out - size for out, size in zip(integers(shape, "the shape")[2:], sizes, strict=True)]
+    return sw.pad(unpooled, [(0, 0), (0, 0), *((0, more) for more in wider)])
 
 
 # Normalisations
@@ -283,11 +239,16 @@ def _rms_normalization(node: Node, x: Array, scale: Array) -> Result:
 @handler("LRN")
 def _lrn(node: Node, x: Array) -> Result:
     size = node.get("size")
-    value = x.reshape((x.shape[0], 1, x.shape[1], -1))
-    around = [((size - 1) // 2, size // 2), (0, 0)]
-    means = sw.avg_pool(sw.square(value), (size, 1), 1, around)
-    base = node.get("bias", 1.0) + node.get("alpha", 1e-4) * means.reshape(x.shape)
-    return x / base ** node.get("beta", 0.75)
+    options = {
+        "alpha": node.get("alpha", 1e-4),
+        "beta": node.get("beta", 0.75),
+        "k": node.get("bias", 1.0),
+    }
+    if size % 2:
+        return sw.local_response_norm(x, size, **options)
+    # ONNX's windows of even size begin one channel later.
+    turned = sw.local_response_norm(sw.flip(x, axis=1), size, **options)
+    return sw.flip(turned, axis=1)
 
 
 @handler("MeanVarianceNormalization")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from against_torch import compare, torch
 
 import stepwell as sw
 
@@ -114,7 +115,6 @@ def test_cholesky(n: int) -> None:
 
 
 def test_gradient_of_cholesky() -> None:
-    torch = pytest.importorskip("torch")
     a, weights = positive_definite(4), np.tril(numbers(4, 4, seed=2))
     tensor = torch.tensor(a, dtype=torch.float64, requires_grad=True)
     # Ours reads the lower triangle only, torch's gradient is symmetric.
@@ -126,7 +126,6 @@ def test_gradient_of_cholesky() -> None:
 @pytest.mark.parametrize("lower", [True, False])
 @pytest.mark.parametrize("unit", [True, False])
 def test_solve_triangular(lower: bool, unit: bool) -> None:
-    torch = pytest.importorskip("torch")
     a = numbers(2, 5, 5) + 3 * np.eye(5, dtype=np.float32)
     a = np.tril(a) if lower else np.triu(a)
     b = numbers(2, 5, 3, seed=1)
@@ -140,3 +139,26 @@ def test_solve_triangular(lower: bool, unit: bool) -> None:
 def test_square_matrices_are_wanted() -> None:
     with pytest.raises(ValueError, match="no square matrices"):
         sw.cholesky(numbers(2, 3))
+
+
+def test_elimination() -> None:
+    linalg = torch.linalg
+    for n in (1, 2, 3, 6):
+        a, b = numbers(2, 3, n, n, seed=n), numbers(3, n, 2, seed=n + 1)
+        compare(sw.det, linalg.det, a, rtol=1e-3, atol=1e-4)
+        compare(lambda a: sw.slogdet(a)[1], lambda a: linalg.slogdet(a)[1], a, rtol=1e-3, atol=1e-3)
+        np.testing.assert_array_equal(sw.slogdet(a)[0], np.linalg.slogdet(a)[0])
+        safe = a + 3 * np.eye(n, dtype=np.float32)[::-1]
+        compare(sw.inv, linalg.inv, safe, rtol=1e-3, atol=1e-4)
+        compare(sw.solve, linalg.solve, safe, b, rtol=1e-3, atol=1e-4)
+    x = sw.solve(safe[0, 0], b[0, :, 0])
+    np.testing.assert_allclose(safe[0, 0] @ x.numpy(), b[0, :, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_singular_matrices() -> None:
+    a = np.array([[[1, 2], [2, 4]], [[0, 1], [1, 0]]], np.float32)
+    np.testing.assert_array_equal(sw.det(a), [0, -1])
+    np.testing.assert_array_equal(sw.slogdet(a)[0], [0, -1])
+    np.testing.assert_array_equal(np.isnan(sw.inv(a).numpy()).all((1, 2)), [True, False])
+    with pytest.raises(ValueError, match="has no 2 rows"):
+        sw.solve(a, numbers(3, 1))

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from against_torch import compare, torch
 
 import stepwell as sw
 
-torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 
@@ -19,24 +19,6 @@ def numbers(*shape: int, seed: int = 0) -> Any:
     return (rng.permutation(int(np.prod(shape))).reshape(shape) / np.prod(shape) - 0.4).astype(
         np.float32
     )
-
-
-def compare(mine: Any, their: Any, *arrays: Any) -> None:
-    tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
-    expected = their(*tensors)
-    weights = numbers(*expected.shape, seed=9)
-    (expected * torch.tensor(weights)).sum().backward()
-    argnums = tuple(range(len(arrays)))
-
-    def objective(*operands: sw.Array) -> tuple[sw.Array, sw.Array]:
-        value = mine(*operands)
-        return (value * weights).sum(), value
-
-    run = sw.jit(sw.value_and_grad(objective, argnums=argnums, has_aux=True))
-    (_, value), slopes = run(*arrays)
-    np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-5, atol=1e-6)
-    for slope, tensor in zip(slopes, tensors, strict=True):
-        np.testing.assert_allclose(slope, tensor.grad.numpy(), rtol=1e-4, atol=1e-5)
 
 
 FORMS = [
