@@ -35,6 +35,12 @@ MANY = 16
 """Steps after which a further one costs a thread nothing beside its time."""
 HOLDING = 1.5
 """Times what a pass costs where a row fills the registers: few threads have loads in flight."""
+STRAIGHT = 1.25
+"""Times what an access costs in long straight code, which no processor holds decoded."""
+MEETING = 4
+"""Accesses that it takes a thread to have one result of the whole row, beyond a subgroup."""
+APART = 1.2
+"""Times what an access costs where the lanes of a vector read apart."""
 SHARING = 1.5
 """Times what a row costs whose threads should not be as many: they meet in slow memory."""
 
@@ -104,6 +110,8 @@ class _Work:
 
     def cost(self, plan: Plan) -> float:
         """The time that the plan likely takes, 1 being that of a pass over memory."""
+        if not self.target.tiles_in_workgroup_memory:
+            return self._cost_in_lanes(plan)
         target, threads = self.target, plan.threads
         steps = -(-self.steps // threads)
         again = self.passes - 1 if target.row_registers else 0
@@ -116,6 +124,23 @@ class _Work:
         shared = SHARING if threads > target.row_threads else 1
         full = HOLDING if plan.held > UNROLLED else 1
         return reads * idle * waiting * occupied * apart * shared * full
+
+    def _cost_in_lanes(self, plan: Plan) -> float:
+        """The same where threads are lanes of a vector, and memory is accessed lane by lane.
+
+        What counts is how much is read and written, and how many threads must meet in memory.
+        """
+        target, threads = self.target, plan.threads
+        steps = -(-self.steps // threads)
+        again = (self.passes - 1) * (1 - min(plan.held / steps, 1))
+        accesses = (2 + again) * steps * threads * (STRAIGHT if plan.held > UNROLLED else 1)
+        meetings = (
+            MEETING * threads * max(1, self.passes - 1) if threads > target.row_threads else 0
+        )
+        neighbours = threads if self.along_rows else plan.rows * plan.row_width
+        apart = APART if neighbours < target.row_threads else 1
+        occupied = max(1, target.split_threads / (self.rows * threads))
+        return (accesses * apart + meetings) / self.steps * occupied
 
 
 def _along_rows(work: _Work, width: int, tensors: int) -> Iterator[Plan]:
