@@ -81,12 +81,20 @@ def _array(value: Any) -> Any:
 
 
 def verdict(name: str) -> tuple[str, str]:
-    """`pass`, `wrong` or `refused`, and why."""
+    """`pass`, `wrong` or `refused`, and why. Tests of 64-bit floats pass with an option."""
+    found = _verdict(name)
+    if found[0] == "refused" and "DOUBLE" in found[1]:
+        option = _verdict(name, float64="float32")
+        return (option[0], 'float64="float32"') if option[0] == "pass" else option
+    return found
+
+
+def _verdict(name: str, **options: Any) -> tuple[str, str]:
     case = cases()[name]
     proto = case.model
     weights = {tensor.name for tensor in proto.graph.initializer}
     try:
-        model = sw.onnx.load(proto)
+        model = sw.onnx.load(proto, **options)
         for inputs, expected in case.data_sets:
             names = [i.name for i in proto.graph.input if i.name not in weights]
             given = {n: _array(v) for n, v in zip(names, inputs, strict=False) if v is not None}

@@ -1,7 +1,12 @@
-"""ONNX's element types, and the dtypes that compute them. 64-bit integers are computed in i32."""
+"""ONNX's element types, and the dtypes that compute them. 64-bit integers are computed in i32, and
+64-bit floats not at all, unless the user says in which dtype (`doubles`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -10,7 +15,7 @@ from onnx import TensorProto, helper
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import lift
-from stepwell.frontend.dtypes import DType, bool_, float16, float32, int32, uint32
+from stepwell.frontend.dtypes import DType, bool_, float16, float32, int32, to_numpy, uint32
 from stepwell.frontend.onnx.registry import Value
 
 _COMPUTED: dict[int, DType] = {
@@ -22,10 +27,26 @@ _COMPUTED: dict[int, DType] = {
     TensorProto.BOOL: bool_,
 }
 
+_doubles: ContextVar[DType | None] = ContextVar("doubles", default=None)
+
+
+@contextmanager
+def doubles(dtype: DType | None) -> Generator[None]:
+    """Within it, 64-bit floats are computed in `dtype`; by default they are refused."""
+    token = _doubles.set(dtype)
+    try:
+        yield
+    finally:
+        _doubles.reset(token)
+
+
+def computes_doubles() -> bool:
+    return _doubles.get() is not None
+
 
 def computed(element: int) -> DType:
     """The dtype in which an element type is computed. Raises: UnsupportedError."""
-    found = _COMPUTED.get(element)
+    found = _doubles.get() if element == TensorProto.DOUBLE else _COMPUTED.get(element)
     if found is None:
         name = TensorProto.DataType.Name(element)
         raise UnsupportedError(f"element type {name} has no dtype in WebGPU")
@@ -41,10 +62,17 @@ def array(value: Value) -> Array:
     """An operand as an array. Raises: UnsupportedError where its dtype cannot hold its numbers."""
     if isinstance(value, Array):
         return value
-    if value.dtype == np.int64:
-        limits = np.iinfo(np.int32)
-        if value.size and (value.min() < limits.min or value.max() > limits.max):
-            raise UnsupportedError("64-bit integers beyond 32 bits have no dtype in WebGPU")
-        return lift(value.astype(np.int32))
-    computed(helper.np_dtype_to_tensor_dtype(value.dtype))
-    return lift(value)
+    try:
+        return lift(held(value))
+    except OverflowError as error:
+        raise UnsupportedError(str(error)) from None
+
+
+def held(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The value in the dtype that computes it. Raises: OverflowError for numbers beyond it."""
+    dtype = computed(helper.np_dtype_to_tensor_dtype(value.dtype))
+    with np.errstate(over="ignore"):
+        narrowed = to_numpy(value, dtype)
+    if value.dtype == np.float64 and (np.isinf(narrowed) & np.isfinite(value)).any():
+        raise OverflowError(f"64-bit floats beyond the largest {dtype} have no dtype in WebGPU")
+    return narrowed

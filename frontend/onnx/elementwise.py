@@ -14,7 +14,7 @@ from stepwell.frontend import operations as sw
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import emit, promote
 from stepwell.frontend.dtypes import int32
-from stepwell.frontend.onnx.dtypes import computed
+from stepwell.frontend.onnx.dtypes import computed, numpy_dtype
 from stepwell.frontend.onnx.registry import Node, Result, Value, handler, plain
 
 _PLAIN: dict[str, Callable[..., Any]] = {
@@ -135,6 +135,8 @@ def _converted(x: Array, element: int) -> Array:
 
 @handler("BitCast")
 def _bit_cast(node: Node, x: Array) -> Result:
+    if numpy_dtype(node.get("to")).itemsize == 8:
+        raise UnsupportedError("the bits of 64-bit numbers, which are computed in 32")
     return sw.bitcast(x, computed(node.get("to")))
 
 

@@ -14,10 +14,10 @@ from onnx import ModelProto
 from stepwell.backends.errors import ArgumentError
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend.array import Array, ArrayLike, asarray
-from stepwell.frontend.dtypes import DType
+from stepwell.frontend.dtypes import DType, DTypeLike, as_dtype
 from stepwell.frontend.executable import Executable, Spec
 from stepwell.frontend.nn.module import Buffer
-from stepwell.frontend.onnx.dtypes import computed, numpy_dtype
+from stepwell.frontend.onnx.dtypes import computed, computes_doubles, doubles, held, numpy_dtype
 from stepwell.frontend.onnx.importer import Graph, NotKnownError, declared_shape, element_of
 from stepwell.frontend.onnx.registry import Value
 from stepwell.frontend.transformations import jit
@@ -31,14 +31,18 @@ class Model:
     each value of the inputs that decide about shapes (`specialized`).
     """
 
-    def __init__(self, model: ModelProto, device: str | None = None):
+    def __init__(
+        self, model: ModelProto, device: str | None = None, float64: DTypeLike | None = None
+    ):
         self._graph = Graph(model)
         self._device = device
+        self._doubles = None if float64 is None else as_dtype(float64)
         self.inputs = {i.name: _Declared(i) for i in self._graph.inputs}
         self.outputs = {o.name: _Declared(o) for o in self._graph.outputs}
         self.specialized: set[str] = set()
         """Inputs that were found to decide about shapes."""
-        self._weights = {name: _weight(name, w) for name, w in self._graph.weights.items()}
+        with doubles(self._doubles):
+            self._weights = {name: _weight(name, w) for name, w in self._graph.weights.items()}
         self._compiled: dict[Any, _Compiled] = {}
 
     def __call__(self, inputs: Mapping[str, ArrayLike]) -> dict[str, np.ndarray[Any, Any]]:
@@ -51,8 +55,8 @@ class Model:
         missing = [name for name in self.inputs if name not in given]
         if missing:
             raise ArgumentError(f"inputs {', '.join(missing)} are missing")
-        compiled = self._specialize(given, lambda compiled: compiled.lower(given))
-        results = compiled(given)
+        with doubles(self._doubles):
+            results = self._specialize(given, lambda compiled: compiled.lower(given))(given)
         return {n: results[n].astype(numpy_dtype(o.element)) for n, o in self.outputs.items()}
 
     def lower(
@@ -66,20 +70,21 @@ class Model:
 
         Raises: ArgumentError for shapes that are not known, UnsupportedError as a call does.
         """
-        given: dict[str, Any] = {}
-        for name, declared in sorted(self.inputs.items()):
-            if values is not None and name in values:
-                value = np.asarray(values[name], numpy_dtype(declared.element))
-                given[name] = self._checked(name, value)
-            else:
-                wanted = (shapes or {}).get(name, declared.shape)
-                given[name] = Spec(declared.known(name, wanted), computed(declared.element))
         for name in (*(shapes or {}), *(values or {})):
             if name not in self.inputs:
                 raise ArgumentError(
                     f"there is no input {name!r}: they are {', '.join(self.inputs)}"
                 )
-        return self._specialize(given, lambda compiled: compiled.lower(given, target)).last
+        given: dict[str, Any] = {}
+        with doubles(self._doubles):
+            for name, declared in sorted(self.inputs.items()):
+                if values is not None and name in values:
+                    value = np.asarray(values[name], numpy_dtype(declared.element))
+                    given[name] = self._checked(name, value)
+                else:
+                    wanted = (shapes or {}).get(name, declared.shape)
+                    given[name] = Spec(declared.known(name, wanted), computed(declared.element))
+            return self._specialize(given, lambda compiled: compiled.lower(given, target)).last
 
     def _specialize(
         self, given: Mapping[str, Any], lower: Callable[[_Compiled], object]
@@ -151,15 +156,17 @@ class _Compiled:
         self.last = self._jit.lower(traced, target=target)
 
     def __call__(self, given: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-        results = self._jit({n: asarray(given[n], dtype) for n, dtype in self._dtypes.items()})
+        results = self._jit({n: asarray(held(given[n])) for n in self._dtypes})
         return {**self._constants, **{n: np.asarray(v) for n, v in results.items()}}
 
 
 def _weight(name: str, value: np.ndarray[Any, Any]) -> Value:
     """Small weights stay known: they may be shapes. The others are uploaded once."""
-    if value.size <= _KNOWN_ELEMENTS or value.dtype not in _UPLOADED:
+    wide = value.dtype == np.float64
+    uploaded = computes_doubles() if wide else value.dtype in _UPLOADED
+    if value.size <= _KNOWN_ELEMENTS or not uploaded:
         return value
-    weight = Buffer(value)
+    weight = Buffer(held(value) if wide else value)
     weight.rename(name)
     return weight
 
@@ -194,8 +201,16 @@ class _Declared:
         return numbers
 
 
-def load(model: str | PathLike[str] | ModelProto, device: str | None = None) -> Model:
+def load(
+    model: str | PathLike[str] | ModelProto,
+    device: str | None = None,
+    *,
+    float64: DTypeLike | None = None,
+) -> Model:
     """An ONNX model, from its file or message, as a function of named arrays.
+
+    WebGPU has no 64-bit floats: `float64` is the dtype to compute them in, as "float32". Without it
+    nodes that need them are refused.
 
     Raises: ArgumentError for what is no ONNX model. Nodes are looked at when it is compiled.
     """
@@ -207,4 +222,4 @@ def load(model: str | PathLike[str] | ModelProto, device: str | None = None) -> 
             raise ArgumentError(f"{path} is no ONNX model: {error}") from None
     if not model.HasField("graph"):
         raise ArgumentError("the model has no graph")
-    return Model(model, device)
+    return Model(model, device, float64)

@@ -195,6 +195,36 @@ def test_weights_that_webgpu_cannot_hold_are_refused() -> None:
         sw.onnx.load(proto)({"x": np.zeros(2000)})
 
 
+def test_floats_of_64_bits_are_computed_in_32_on_request() -> None:
+    proto = model(
+        [
+            helper.make_node("Mul", ["x", "w"], ["h"]),
+            helper.make_node("Cast", ["h"], ["y"], to=TensorProto.DOUBLE),
+        ],
+        [info("x", TensorProto.DOUBLE, [2000])], [info("y", TensorProto.DOUBLE, [2000])],
+        w=np.full(2000, 1 / 3),
+    )  # fmt: skip
+    loaded = sw.onnx.load(proto, float64="float32")
+    x = np.linspace(-1, 1, 2000)
+    y = loaded({"x": x})["y"]
+    assert y.dtype == np.float64
+    np.testing.assert_allclose(y, x / 3, rtol=1e-6, atol=1e-7)
+    with pytest.raises(OverflowError, match="beyond the largest f32"):
+        loaded({"x": np.full(2000, 1e300)})
+    with pytest.raises(TypeError, match="no dtype of Stepwell"):
+        sw.onnx.load(proto, float64="float64")
+
+
+def test_the_bits_of_64_bit_numbers_are_refused() -> None:
+    proto = model(
+        [helper.make_node("BitCast", ["x"], ["y"], to=TensorProto.DOUBLE)],
+        [info("x", INT64, [2])], [info("y", TensorProto.DOUBLE, [2])],
+    )  # fmt: skip
+    proto.opset_import[0].version = 26
+    with pytest.raises(UnsupportedError, match="bits of 64-bit numbers"):
+        sw.onnx.load(proto, float64="float32")({"x": np.zeros(2, np.int64)})
+
+
 def test_every_node_without_a_meaning_is_named_at_once() -> None:
     proto = model(
         [
