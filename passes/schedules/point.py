@@ -22,7 +22,7 @@ from stepwell.dialects.emit import Emitter, vector_type
 from stepwell.dialects.kernel import VECTOR_FORMS, FromElementsOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Place
-from stepwell.passes.index import Div, Index, Mod, Var, apply_map, constant, linearize
+from stepwell.passes.index import Div, Index, Mod, Var, apply_map, constant, linearize, var
 from stepwell.passes.structured import shape_of
 
 INDEX = IndexType()
@@ -223,7 +223,7 @@ class PointEmitter:
         for size, index in zip(shape_of(source), indices, strict=True):
             if (expression := self.expressions.get(index)) is None:
                 value = index if lane is None else self.lane(index, lane.const)
-                expression = Index({Var(size, value): 1}, 0)
+                expression = var(size, value)
             elif lane is not None:
                 assert self.lanes is not None
                 expression = expression.substitute({self.lanes.var: lane})

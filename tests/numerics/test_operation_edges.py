@@ -9,6 +9,7 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Region
 
+import stepwell as sw
 from stepwell.dialects.array.base import f16, f32, i32, tensor, u32
 from stepwell.dialects.array.differentiation import ValueAndGradOp, YieldOp
 from stepwell.dialects.array.elementwise import (
@@ -122,3 +123,15 @@ def test_random_bits_depend_on_the_position_alone(level):
     longer = value(lambda key: RandomBitsOp(key, (9,)), naturals(0, 7), level=level)
     assert flat.tolist() == square.ravel().tolist() == longer[:6].tolist()
     assert len(set(longer.tolist())) == 9
+
+
+def test_a_sum_of_one_element_is_gathered() -> None:
+    """The one position that there is is that of the sum, wherever the index comes from."""
+    x = np.random.default_rng(0).normal(size=(1, 60)).astype(np.float32)
+
+    def total(x: sw.Array, index: sw.Array) -> sw.Array:
+        return sw.take(sw.sum(x, axis=1), index, axis=0)
+
+    for device in ("reference", None):
+        found = sw.jit(total, device=device)(sw.asarray(x), sw.asarray([0]))
+        np.testing.assert_allclose(np.asarray(found), x.sum(axis=1), rtol=1e-5)
