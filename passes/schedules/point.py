@@ -307,40 +307,44 @@ class PointEmitter:
         if (known := self._known(position)) is not None:
             return known
         lanes = self._over_lanes(position)
-        if lanes is not None:
-            value = self._by_lane([self.index(lane) for lane in lanes])
-        else:
-            value = self._sum(self._first(position))
+        if lanes is None:
+            return self._scalar(self._first(position))
+        value = self._by_lane([self._scalar(lane) for lane in lanes])
         self.scopes[-1][position] = value
         return value
 
+    def _scalar(self, position: Index) -> SSAValue:
+        """An index expression that is the same in every lane."""
+        if (known := self._known(position)) is None:
+            known = self.scopes[-1][position] = self._sum(position)
+        return known
+
     def _sum(self, position: Index) -> SSAValue:
-        # Subtraction comes last: an index is unsigned.
-        added = [term for term in position.terms.items() if term[1] > 0]
-        total: SSAValue | None = None
-        for atom, factor in added:
-            term = self._scaled(self._atom(atom), factor)
-            total = term if total is None else self.emit(quick(arith.AddiOp, [total, term], INDEX))
-        if total is None:
-            total = self.emit.constant(position.const, INDEX)
-        elif position.const > 0:
-            total = self.emit(
-                quick(arith.AddiOp, [total, self.index(constant(position.const))], INDEX)
-            )
-        for atom, factor in position.terms.items():
-            if factor < 0:
-                term = self._scaled(self._atom(atom), -factor)
-                total = self.emit(quick(arith.SubiOp, [total, term], INDEX))
-        if added and position.const < 0:
-            total = self.emit(
-                quick(arith.SubiOp, [total, self.index(constant(-position.const))], INDEX)
-            )
-        return total
+        """The last term on top of the rest, which is shared by sums that begin alike.
+
+        Subtraction comes last: an index is unsigned.
+        """
+        terms, const = position.terms, position.const
+        if not terms:
+            return self.emit.constant(const, INDEX)
+        subtracted = [atom for atom, factor in terms.items() if factor < 0]
+        if const < 0 or (const and not subtracted):
+            rest, term = Index(terms, 0), constant(abs(const))
+            operation = arith.AddiOp if const > 0 else arith.SubiOp
+        else:
+            last = subtracted[-1] if subtracted else next(reversed(terms))
+            factor = abs(terms[last])
+            if len(terms) == 1 and not subtracted:
+                return self._scaled(self._atom(last), factor)
+            rest = Index({a: c for a, c in terms.items() if a is not last}, const)
+            term = Index({last: factor}, 0)
+            operation = arith.SubiOp if subtracted else arith.AddiOp
+        return self.emit(quick(operation, [self._scalar(rest), self._scalar(term)], INDEX))
 
     def _scaled(self, value: SSAValue, factor: int) -> SSAValue:
         if factor == 1:
             return value
-        return self.emit(quick(arith.MuliOp, [value, self.index(constant(factor))], INDEX))
+        return self.emit(quick(arith.MuliOp, [value, self._scalar(constant(factor))], INDEX))
 
     def _atom(self, atom: Var | Div | Mod) -> SSAValue:
         if isinstance(atom, Var):
