@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import count, repeat
 from typing import TypeVar
 
 from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr
@@ -57,7 +58,7 @@ def initialize(
         uses.append(use)
     op._operands = SSAValues(operands)
     op._operand_uses = tuple(uses)
-    op.results = SSAValues([OpResult(type, op, i) for i, type in enumerate(result_types)])
+    op.results = SSAValues(map(OpResult, result_types, repeat(op), count()))
     op.properties = dict(properties)
     op.attributes = dict(attributes)
     op.location = location
@@ -71,6 +72,11 @@ def initialize(
             op.properties.setdefault(name, value)
         for name, value in defaults[1]:
             op.attributes.setdefault(name, value)
+
+
+def first_result(op: Operation) -> OpResult:
+    """`op.results[0]`, which asks for a tenth of a new operation's time."""
+    return next(iter(op.results))
 
 
 def append(block: Block, op: Operation) -> None:

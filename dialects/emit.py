@@ -15,11 +15,15 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     IntegerType,
     LocationAttr,
+    MemRefType,
+    NoneAttr,
     VectorType,
 )
 from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 
-from stepwell.dialects.build import append, create
+from stepwell.dialects.build import append, create, first_result
+
+_NO_SPACE = NoneAttr()
 
 
 class Emitter:
@@ -47,7 +51,7 @@ class Emitter:
 
     def __call__(self, op: Operation) -> OpResult:
         """Inserts `op` and returns its first result."""
-        return self.insert(op).results[0]
+        return first_result(self.insert(op))
 
     def all(self, op: Operation) -> Sequence[SSAValue]:
         """Inserts `op` and returns all its results."""
@@ -68,6 +72,14 @@ def scalar_attr(value: float, type: Attribute) -> FloatAttr | IntegerAttr:
 def vector_type(element: Attribute, width: int) -> VectorType:
     """The vector of that many elements: xDSL takes 60 us to make one."""
     return VectorType(element, [width])
+
+
+@lru_cache(maxsize=4096)
+def memref_type(
+    element: Attribute, shape: tuple[int, ...], space: Attribute = _NO_SPACE
+) -> MemRefType[Attribute]:
+    """The memref, made once for the same reason."""
+    return MemRefType(element, shape, NoneAttr(), space)
 
 
 @lru_cache(maxsize=4096)

@@ -41,7 +41,7 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from stepwell.dialects.build import append, clone
-from stepwell.dialects.emit import Emitter
+from stepwell.dialects.emit import Emitter, memref_type
 from stepwell.dialects.kernel import FuncOp, LaunchOp, ReturnOp
 from stepwell.passes.donation import donated_arguments
 from stepwell.passes.in_place import Launches
@@ -68,10 +68,10 @@ class BufferizeKernelsPass(ModulePass):
             kernel.detach()
 
 
-def memref_type(type: Attribute) -> MemRefType[Attribute]:
+def buffer_type(type: Attribute) -> MemRefType[Attribute]:
     """The buffer of a tensor."""
     assert isinstance(type, TensorType), f"{type} is no tensor"
-    return MemRefType(type.element_type, type.get_shape())
+    return memref_type(type.element_type, type.get_shape())
 
 
 class _Host:
@@ -86,7 +86,7 @@ class _Host:
     ):
         self.module, self.function = module, function
         self.kernels, self.variants = kernels, variants
-        self.block = Block(arg_types=[memref_type(arg.type) for arg in function.args])
+        self.block = Block(arg_types=[buffer_type(arg.type) for arg in function.args])
         self.buffers: dict[SSAValue, SSAValue] = {}
         for old, new in zip(function.args, self.block.args, strict=True):
             new.name_hint = old.name_hint
@@ -171,17 +171,17 @@ class _Host:
             else:
                 name = StringAttr(f"constant_{len(globals)}")
                 constant = memref.GlobalOp.get(
-                    name, memref_type(value.type), owner.value, StringAttr("private"), UnitAttr()
+                    name, buffer_type(value.type), owner.value, StringAttr("private"), UnitAttr()
                 )
                 first = self.module.body.block.first_op
                 assert first is not None
                 self.module.body.block.insert_op_before(constant, first)
-            return self.emit(memref.GetGlobalOp(name.data, memref_type(value.type)))
+            return self.emit(memref.GetGlobalOp(name.data, buffer_type(value.type)))
         assert isinstance(owner, tensor.EmptyOp), f"{owner} on the host"
         return self._allocate(value.type, output=True)
 
     def _allocate(self, type: Attribute, *, output: bool) -> SSAValue:
-        buffer = memref_type(type)
+        buffer = buffer_type(type)
         op = memref.AllocOp.get(buffer.element_type, shape=buffer.get_shape())
         if output:
             op.attributes[KIND] = StringAttr("output")
@@ -210,7 +210,7 @@ def _kernel_on_buffers(kernel: FuncOp, name: str, reused: Sequence[int | None]) 
     returned = old.last_op
     assert isinstance(returned, ReturnOp)
     fresh = [v.type for v, r in zip(returned.values, reused, strict=True) if r is None]
-    types = [memref_type(type) for type in (*(arg.type for arg in old.args), *fresh)]
+    types = [buffer_type(type) for type in (*(arg.type for arg in old.args), *fresh)]
     block = Block(arg_types=types)
     emit = Emitter(block, location=kernel.location)
     mapping: dict[SSAValue, SSAValue] = {}

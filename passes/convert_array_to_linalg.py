@@ -38,7 +38,7 @@ from stepwell.dialects.array.base import (
 from stepwell.dialects.array.contraction import DotGeneralOp
 from stepwell.dialects.array.differentiation import BarrierOp
 from stepwell.dialects.array.shape import ConstantOp, FullOp, number
-from stepwell.dialects.build import clone
+from stepwell.dialects.build import clone, create
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.passes.linalg_forms import (
@@ -146,10 +146,11 @@ def _dot_general(op: DotGeneralOp, emit: Emitter, operands: Values) -> SSAValue:
     def product(inner: Emitter, arguments: Values) -> SSAValue:
         lhs, rhs, partial = arguments
         lhs, rhs = (_widen(inner, value, partial.type) for value in (lhs, rhs))
-        return inner(multiply(lhs, rhs))
+        return inner(create(multiply, [lhs, rhs], [lhs.type]))
 
     def body(inner: Emitter, arguments: Values) -> SSAValue:
-        return inner(add(arguments[2], product(inner, arguments)))
+        partial = arguments[2]
+        return inner(create(add, [partial, product(inner, arguments)], [partial.type]))
 
     if not lc:
         maps.append(identity(loops))

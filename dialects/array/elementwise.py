@@ -23,6 +23,7 @@ from stepwell.dialects.array.base import (
     is_unsigned,
 )
 from stepwell.dialects.array.build import full_like, zeros_like
+from stepwell.dialects.build import create
 from stepwell.dialects.emit import Emitter
 
 Make = Callable[..., Operation]
@@ -69,9 +70,9 @@ class BinaryElementwiseOp(ElementwiseOp, ABC):
     assembly_format = "$lhs `,` $rhs attr-dict `:` functional-type(operands, results)"
 
     FUNCTION: ClassVar[Callable[[NumPyArray, NumPyArray], Any]]
-    FLOAT: ClassVar[Make]
-    SIGNED: ClassVar[Make]
-    UNSIGNED: ClassVar[Make]
+    FLOAT: ClassVar[type[Operation]]
+    SIGNED: ClassVar[type[Operation]]
+    UNSIGNED: ClassVar[type[Operation]]
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
         with np.errstate(all="ignore"):
@@ -80,8 +81,10 @@ class BinaryElementwiseOp(ElementwiseOp, ABC):
     def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
         cls = type(self)
         if isinstance(operands[0].type, AnyFloat):
-            return emit(cls.FLOAT(*operands))
-        return emit((cls.UNSIGNED if is_unsigned(element_of(self.lhs)) else cls.SIGNED)(*operands))
+            kind = cls.FLOAT
+        else:
+            kind = cls.UNSIGNED if is_unsigned(element_of(self.lhs)) else cls.SIGNED
+        return emit(create(kind, operands, [operands[0].type]))
 
 
 def constant(emit: Emitter, value: float, like: SSAValue) -> SSAValue:

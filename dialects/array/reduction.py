@@ -33,25 +33,25 @@ from stepwell.dialects.array.shape import (
     SliceOp,
     TransposeOp,
 )
+from stepwell.dialects.build import create
 from stepwell.dialects.emit import Emitter
-
-Make = Callable[..., Operation]
 
 
 class FoldOp(ReductionOp, ABC):
     """A reduction by one `arith` operation for each kind of dtype."""
 
     FUNCTION: ClassVar[Callable[..., Any]]
-    FLOAT: ClassVar[Make]
-    SIGNED: ClassVar[Make]
-    UNSIGNED: ClassVar[Make]
+    FLOAT: ClassVar[type[Operation]]
+    SIGNED: ClassVar[type[Operation]]
+    UNSIGNED: ClassVar[type[Operation]]
 
     def combine(self, emit: Emitter, accumulator: SSAValue, element: SSAValue) -> SSAValue:
         cls = type(self)
         if isinstance(accumulator.type, AnyFloat):
-            return emit(cls.FLOAT(accumulator, element))
-        make = cls.UNSIGNED if is_unsigned(element_of(self.operand)) else cls.SIGNED
-        return emit(make(accumulator, element))
+            kind = cls.FLOAT
+        else:
+            kind = cls.UNSIGNED if is_unsigned(element_of(self.operand)) else cls.SIGNED
+        return emit(create(kind, [accumulator, element], [accumulator.type]))
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
         (x,) = arrays

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from xdsl.dialects.builtin import FileLineColLoc, LocationAttr, NameLoc
 from xdsl.ir import Attribute, Block, SSAValue
 
+from stepwell.dialects.build import first_result
 from stepwell.dialects.wgsl.base import Expression, Precedence, Statement, Written
 from stepwell.dialects.wgsl.types import type_text, uses_f16
 from stepwell.dialects.wgsl.words import RESERVED
@@ -183,7 +184,7 @@ class WgslPrinter:
     # Where an expression is written
 
     def _expression(self, op: Expression, block: Block) -> None:
-        value = op.results[0]
+        value = first_result(op)
         use = value.first_use
         if use is None:
             return

@@ -30,11 +30,11 @@ from stepwell.dialects.wgsl.regions import Body, Else, one_block
 from stepwell.dialects.wgsl.types import (
     INTEGER_SCALAR,
     VALUE,
-    Access,
     AddressSpace,
     ArrayType,
     Derived,
     RefType,
+    function_ref,
     pointee,
 )
 
@@ -51,8 +51,7 @@ class VarOp(Statement):
     assembly_format = "($initial^ `:` type($initial))? attr-dict `->` type($result)"
 
     def __init__(self, element: Attribute, initial: SSAValue | None = None):
-        ref = RefType(AddressSpace.FUNCTION, Access.READ_WRITE, element)
-        super().__init__(operands=[initial], result_types=[ref])
+        super().__init__(operands=[initial], result_types=[function_ref(element)])
 
     def verify_(self) -> None:
         type = self.result.type

@@ -335,6 +335,12 @@ def atomic_value(ref: Attribute) -> Attribute:
 
 
 @lru_cache(maxsize=4096)
+def function_ref(element: Attribute) -> RefType:
+    """A reference to a variable of the invocation's own."""
+    return RefType(AddressSpace.FUNCTION, Access.READ_WRITE, element)
+
+
+@lru_cache(maxsize=4096)
 def indexed(ref: Attribute) -> Attribute:
     """A reference to one element of the array or vector that a reference refers to."""
     assert isinstance(ref, RefType)

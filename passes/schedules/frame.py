@@ -12,7 +12,6 @@ from xdsl.dialects.builtin import (
     FunctionType,
     IntegerAttr,
     MemRefType,
-    NoneAttr,
     VectorType,
     i1,
     i32,
@@ -21,6 +20,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from stepwell.dialects.build import create
+from stepwell.dialects.emit import memref_type
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.kernel import FuncOp, ReturnOp, WorkgroupMemoryAttr
 from stepwell.passes.domain import Domain, Place
@@ -133,8 +133,9 @@ class Frame:
         lower, upper = lower if start is None else start, upper if end is None else end
         with points.inside(block):
             results = body(var(trips, block.args[0]), block.args[1:])
-            points.emit.insert(scf.YieldOp(*results))
-        return points.emit.all(scf.ForOp(lower, upper, step, carried, block))
+            points.emit.insert(quick(scf.YieldOp, results))
+        operands, types = [lower, upper, step, *carried], [value.type for value in carried]
+        return points.emit.all(create(scf.ForOp, operands, types, regions=[Region(block)]))
 
     def when(
         self,
@@ -151,7 +152,7 @@ class Frame:
             block = Block()
             with points.inside(block):
                 results = build()
-                points.emit.insert(scf.YieldOp(*results))
+                points.emit.insert(quick(scf.YieldOp, results))
             return block, [value.type for value in results]
 
         then, types = region(body)
@@ -294,5 +295,4 @@ def lanes(width: int) -> tuple[Lanes | None, Index]:
 
 def _flat(type: Attribute) -> MemRefType[Attribute]:
     assert isinstance(type, MemRefType)
-    space = type.memory_space
-    return MemRefType(type.element_type, [prod(type.get_shape())], NoneAttr(), space)
+    return memref_type(type.element_type, (prod(type.get_shape()),), type.memory_space)

@@ -25,7 +25,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
-from stepwell.dialects.build import append, create
+from stepwell.dialects.build import append, create, first_result
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.wgsl.base import Expression
 from stepwell.dialects.wgsl.expressions import (
@@ -44,6 +44,7 @@ from stepwell.dialects.wgsl.types import (
     AddressSpace,
     RefType,
     element_of,
+    function_ref,
     lanes_of,
     pointee,
     u32,
@@ -131,7 +132,7 @@ class Builder:
         location = UNKNOWN_LOC if self.source is None else self.source.location
         op = create(operation, operands, (type,), properties, location=location)
         append(self.block, op)
-        return op.results[0]
+        return first_result(op)
 
     @contextmanager
     def inside(self, block: Block) -> Generator[None]:
@@ -218,7 +219,8 @@ class Builder:
 
     def variable(self, source: SSAValue, initial: SSAValue | None = None) -> SSAValue:
         """A `var` for a kernel value that changes."""
-        variable = self.add(VarOp(self.type(source.type), initial)).result
+        initials = () if initial is None else (initial,)
+        variable = self.emit(VarOp, initials, function_ref(self.type(source.type)))
         variable.name_hint = source.name_hint
         return variable
 
@@ -263,7 +265,7 @@ def _sweep(block: Block) -> None:
         for region in op.regions:
             if region.blocks:
                 _sweep(region.block)
-        if isinstance(op, Expression) and not op.results[0].uses:
+        if isinstance(op, Expression) and first_result(op).first_use is None:
             block.erase_op(op)
         op = before
 

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import DenseArrayBase, MemRefType, i1, i32
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from stepwell.dialects import kernel
-from stepwell.dialects.build import create
+from stepwell.dialects.build import create, first_result
 from stepwell.dialects.wgsl import concurrency as c
 from stepwell.dialects.wgsl.expressions import DivOp, NotOp
 from stepwell.dialects.wgsl.module import (
@@ -109,7 +109,7 @@ class KernelConversion:
             b.source = op
             rule = RULES.get(type(op))
             if rule is not None:
-                b.map(op.results[0], rule(b, op))
+                b.map(first_result(op), rule(b, op))
                 continue
             convert = _STATEMENTS.get(type(op))
             if convert is None:

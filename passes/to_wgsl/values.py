@@ -25,6 +25,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Operation, SSAValue
 
 from stepwell.dialects import kernel
+from stepwell.dialects.build import first_result
 from stepwell.dialects.wgsl import expressions as e
 from stepwell.dialects.wgsl import functions as f
 from stepwell.dialects.wgsl.types import bools_like, element_of, lanes_of, u32, with_element
@@ -83,7 +84,7 @@ def _same(target: type[Operation]) -> Rule:
     """`op(x, ...)` is `target(x, ...)`, of the same type."""
 
     def rule(b: Builder, op: Operation) -> SSAValue:
-        return b.emit(target, _operands(b, op), b.type(op.results[0].type))
+        return b.emit(target, _operands(b, op), b.type(first_result(op).type))
 
     return rule
 
