@@ -22,15 +22,15 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from functools import cache
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+from stepwell.backends.decoding import MisfitError, decode
 
 Access = Literal["read", "read_write", "uniform"]
 BufferKind = Literal["input", "output", "temporary", "constant", "scalars"]
@@ -536,52 +536,7 @@ _T = TypeVar("_T")
 
 def _decode(kind: type[_T], value: Any, where: str) -> _T:
     """Rebuild a value of an annotated type from JSON; what does not fit it exactly is an error."""
-    return cast(_T, _decode_any(kind, value, where))
-
-
-@cache
-def _fields(kind: type[Any]) -> dict[str, Any]:
-    """The annotated type of each field of a dataclass."""
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
-
-
-def _decode_any(kind: Any, value: Any, where: str) -> Any:
-    origin = get_origin(kind)
-    if is_dataclass(kind):
-        _require(isinstance(value, dict), f"{where}: expected an object")
-        hints = _fields(cast(Any, kind))
-        _require(
-            value.keys() == hints.keys(), f"{where}: expected the fields {', '.join(sorted(hints))}"
-        )
-        values = {n: _decode_any(hint, value[n], f"{where}.{n}") for n, hint in hints.items()}
-        return cast(Any, kind)(**values)
-    if origin is tuple:
-        _require(isinstance(value, list), f"{where}: expected a list")
-        items = get_args(kind)
-        if items[-1] is Ellipsis:
-            items = (items[0],) * len(value)
-        _require(
-            len(items) == len(value), f"{where}: expected {len(items)} elements, not {len(value)}"
-        )
-        return tuple(
-            _decode_any(item, v, f"{where}[{i}]")
-            for i, (item, v) in enumerate(zip(items, value, strict=True))
-        )
-    if origin is dict:
-        _require(isinstance(value, dict), f"{where}: expected an object")
-        return value
-    if origin is Literal:
-        _require(
-            isinstance(value, str) and value in get_args(kind),
-            f"{where}: {value!r:.80} is not one of {', '.join(get_args(kind))}",
-        )
-        return value
-    if origin in (UnionType, Union):
-        if value is None and NoneType in get_args(kind):
-            return None
-        (kind,) = (k for k in get_args(kind) if k is not NoneType)
-        return _decode_any(kind, value, where)
-    # `type(...) is`, not isinstance: JSON's true is not the number 1.
-    _require(type(value) is kind, f"{where}: {value!r:.80} is not of type {kind.__name__}")
-    return value
+    try:
+        return decode(kind, value)
+    except MisfitError as misfit:
+        raise ProgramError(f"{where}{misfit}") from None

@@ -132,6 +132,9 @@ def broadcast(x: Tracer, shape: Shape) -> Tracer:
 
 def broadcast_shapes(name: str, shapes: Sequence[Shape]) -> Shape:
     """The shape that NumPy's rule gives operands of these shapes. Raises: ShapeError."""
+    distinct = {shape for shape in shapes if shape}
+    if len(distinct) <= 1:
+        return distinct.pop() if distinct else ()
     result: list[int] = []
     for back in range(1, max((len(shape) for shape in shapes), default=0) + 1):
         sizes = {shape[-back] for shape in shapes if len(shape) >= back} - {1}

@@ -84,10 +84,10 @@ def _emit(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
 
 def _number(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
     """Arithmetic on at least i32: bools count as 0 and 1."""
-    dtype = result_type([kind(x) for x in operands])
-    if dtype is bool_:
-        operands = tuple(cast_to(lift(x), int32) for x in operands)
-    return _emit(op, *operands)
+    tracers, weak = promote(op.name, *operands)
+    if tracers[0].dtype is bool_:
+        tracers, weak = [cast_to(tracer, int32) for tracer in tracers], False
+    return emit(op(*[t.value for t in tracers]), weak)
 
 
 def _logical(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:

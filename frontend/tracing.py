@@ -179,7 +179,7 @@ class Trace:
         """`tracer`, checked to be visible here. Raises: TracingError."""
         owner = tracer.value.owner
         block = owner if isinstance(owner, Block) else owner.parent
-        if tracer.trace is not self or not any(block is b for b in self.blocks):
+        if tracer.trace is not self or block not in self.blocks:
             raise TracingError(
                 f"a traced {tracer.type_text()} outlived the function that it belongs to: return "
                 "values from traced functions instead of storing them elsewhere"
@@ -265,9 +265,10 @@ class located:  # noqa: N801 - used as a function, and entered for every operati
         if not self.outermost:
             return
         self.trace.depth = 0
-        prefix = where(self.trace.emitter.location)
-        if isinstance(error, StepwellError) and not str(error).startswith(prefix):
-            raise type(error)(prefix + str(error)) from None
+        if isinstance(error, StepwellError):
+            prefix = where(self.trace.emitter.location)
+            if not str(error).startswith(prefix):
+                raise type(error)(prefix + str(error)) from None
 
 
 @contextmanager

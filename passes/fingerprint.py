@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
 
@@ -11,7 +12,8 @@ class Fingerprints:
     """Makes fingerprints; the text of an attribute that several operations share is made once."""
 
     def __init__(self) -> None:
-        self._texts: dict[Attribute, str] = {}
+        self._texts: dict[int, tuple[Attribute, str]] = {}
+        """By identity of the attribute, which is kept: its id stays its own."""
 
     def of(self, op: Operation, without: Container[str] = ()) -> str:
         """A text that two operations share if and only if they print alike, at a third of the cost.
@@ -45,7 +47,20 @@ class Fingerprints:
         return "\n".join(parts)
 
     def _attribute(self, attribute: Attribute) -> str:
-        text = self._texts.get(attribute)
-        if text is None:
-            text = self._texts[attribute] = str(attribute)
-        return text
+        known = self._texts.get(id(attribute))
+        if known is None:
+            known = self._texts[id(attribute)] = attribute, self._text(attribute)
+        return known[1]
+
+    def _text(self, attribute: Attribute) -> str:
+        """What is long in a model are the names of its arguments, which xDSL prints slowly."""
+        match attribute:
+            case StringAttr():
+                return repr(attribute.data)
+            case ArrayAttr():
+                return f"[{','.join([self._attribute(part) for part in attribute.data])}]"
+            case DictionaryAttr():
+                parts = [f"{name!r}:{self._attribute(a)}" for name, a in attribute.data.items()]
+                return f"{{{','.join(parts)}}}"
+            case _:
+                return str(attribute)

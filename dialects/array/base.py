@@ -266,7 +266,7 @@ class ElementwiseOp(ArrayOp, ABC):
     ) -> Sequence[Tensor]:
         first = operands[0]
         for index, operand in enumerate(operands):
-            if operand.get_shape() != first.get_shape():
+            if operand is not first and operand.get_shape() != first.get_shape():
                 raise ShapeError(
                     f"{cls.name}: operand {index} has shape {list(operand.get_shape())}, "
                     f"operand 0 has {list(first.get_shape())}"

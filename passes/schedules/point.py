@@ -332,7 +332,7 @@ class PointEmitter:
             rest, term = Index(terms, 0), constant(abs(const))
             operation = arith.AddiOp if const > 0 else arith.SubiOp
         else:
-            last = subtracted[-1] if subtracted else next(reversed(terms))
+            last = (subtracted or [*terms])[-1]
             factor = abs(terms[last])
             if len(terms) == 1 and not subtracted:
                 return self._scaled(self._atom(last), factor)
