@@ -22,7 +22,9 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from stepwell.backends.packing import to_device_layout
 from stepwell.backends.program import (
+    NUMPY_DTYPES,
     Access,
     Buffer,
     BufferKind,
@@ -181,7 +183,7 @@ def kernel(shader: ShaderOp) -> Kernel:
 
 
 def contents(dense: DenseIntOrFPElementsAttr) -> np.ndarray[Any, np.dtype[Any]]:
-    """The elements as they stand in a buffer: a bool is a u32 that is 0 or 1."""
+    """The elements as they stand in a buffer."""
     values, shape = dense.get_values(), dense.get_shape()
     match dense.get_element_type():
         case Float32Type():
@@ -190,6 +192,10 @@ def contents(dense: DenseIntOrFPElementsAttr) -> np.ndarray[Any, np.dtype[Any]]:
             return np.array(values, np.float16).reshape(shape)
         case IntegerType(width=width) if width.data == 1:
             return (np.array(values) != 0).astype(np.uint32).reshape(shape)
+        case IntegerType(width=width) if width.data < 32:
+            narrow = cast(DType, f"i{width.data}")
+            kept = np.array(values, np.int64).astype(NUMPY_DTYPES[narrow])
+            return to_device_layout(kept, narrow).view(np.uint8)
         case _:
             # A signless i32 may be written as any of its 32 bits' two readings.
             return np.array(values, np.int64).astype(np.int32).reshape(shape)

@@ -34,7 +34,9 @@ from stepwell.backends.decoding import MisfitError, decode
 
 Access = Literal["read", "read_write", "uniform"]
 BufferKind = Literal["input", "output", "temporary", "constant", "scalars"]
-DType = Literal["f32", "f16", "i32", "u32", "bool"]
+DType = Literal[
+    "f32", "f16", "i32", "u32", "bool", "i16", "u16", "i8", "u8", "i4", "u4", "i2", "u2"
+]
 Shape = tuple[int, ...]
 Triple = tuple[int, int, int]
 
@@ -44,11 +46,25 @@ NUMPY_DTYPES: dict[DType, np.dtype[Any]] = {
     "i32": np.dtype(np.int32),
     "u32": np.dtype(np.uint32),
     "bool": np.dtype(np.bool_),
+    "i16": np.dtype(np.int16),
+    "u16": np.dtype(np.uint16),
+    "i8": np.dtype(np.int8),
+    "u8": np.dtype(np.uint8),
+    "i4": np.dtype(np.int8),
+    "u4": np.dtype(np.uint8),
+    "i2": np.dtype(np.int8),
+    "u2": np.dtype(np.uint8),
 }
 """What an array of each dtype is on the host."""
 
-ELEMENT_BYTES: dict[DType, int] = {"f32": 4, "f16": 2, "i32": 4, "u32": 4, "bool": 4}
-"""Bytes of one element in a buffer. A bool is a u32 that is 0 or 1."""
+ELEMENT_BITS: dict[DType, int] = {
+    "f32": 32, "f16": 16, "i32": 32, "u32": 32, "bool": 32, "i16": 16, "u16": 16,
+    "i8": 8, "u8": 8, "i4": 4, "u4": 4, "i2": 2, "u2": 2,
+}  # fmt: skip
+"""Bits of one element in a buffer. A bool is a u32 that is 0 or 1."""
+
+_CONTENTS = ("float32", "float16", "int32", "uint32", "uint8")
+"""Dtypes of constants; bytes are narrow integers, packed."""
 
 FEATURES = ("shader-f16", "subgroups")
 """What a kernel may require of a device, by WebGPU's names."""
@@ -78,7 +94,7 @@ def element_count(shape: Shape) -> int:
 
 def array_bytes(shape: Shape, dtype: DType) -> int:
     """The bytes that an array's elements take in a buffer."""
-    return element_count(shape) * ELEMENT_BYTES[dtype]
+    return -(-element_count(shape) * ELEMENT_BITS[dtype] // 8)
 
 
 def buffer_bytes(shape: Shape, dtype: DType) -> int:
@@ -133,9 +149,9 @@ class Buffer:
 class Input:
     """What the caller passes: an array in `buffer`, or a host scalar in a slot of the scalars.
 
-    A slot is 4 bytes: it holds the bits of an f32, i32 or u32, 0 or 1 for a bool, and an f16's bits
-    in its low half. A donated input belongs to the program: its buffer may be written, and the
-    caller's array is gone after the call.
+    A slot is 4 bytes: it holds the bits of an f32, i32 or u32, 0 or 1 for a bool, and the bits of
+    what is narrower at its low end. A donated input belongs to the program: its buffer may be
+    written, and the caller's array is gone after the call.
     """
 
     name: str
@@ -347,8 +363,8 @@ def _check_buffers(program: Program) -> None:
         _require(0 <= index < len(kinds), f"constant {index}: there is no such buffer")
         where = buffer_label(program, index)
         _require(
-            array.dtype.name in ("float32", "float16", "int32", "uint32"),
-            f"{where}: contents of dtype {array.dtype.name}; use float32, float16, int32 or uint32",
+            array.dtype.name in _CONTENTS,
+            f"{where}: contents of dtype {array.dtype.name}; use {', '.join(_CONTENTS)}",
         )
         size = program.buffers[index].bytes
         _require(array.nbytes <= size, f"{where}: {array.nbytes} bytes of contents in {size}")

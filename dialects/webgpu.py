@@ -56,7 +56,7 @@ from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
 from stepwell.dialects.wgsl.module import BindingOp, ShaderOp
-from stepwell.dialects.wgsl.types import SCALAR, AddressSpace, RefType
+from stepwell.dialects.wgsl.types import SCALARS, AddressSpace, OneOf, RefType
 
 MAX_WORKGROUPS = 65_535
 """What a dispatch may ask for in each dimension (WebGPU's default limit)."""
@@ -64,10 +64,20 @@ MAX_WORKGROUPS = 65_535
 SLOT_BYTES = 4
 """Bytes of one host scalar in the scalars buffer."""
 
+HOST_SCALAR = OneOf(
+    frozenset(SCALARS) | {IntegerType(width) for width in (2, 4, 8, 16)},
+    "f32, f16, i32, ui32, i1 or a narrow integer",
+)
+
 
 def array_bytes(shape: Sequence[int], element: Attribute) -> int:
-    """The bytes of an array's elements in a buffer: f16 takes two, everything else four."""
-    return prod(shape) * (2 if isinstance(element, Float16Type) else 4)
+    """The bytes of an array's elements in a buffer: an integer has its bits, but a bool a word."""
+    bits = 32
+    if isinstance(element, Float16Type):
+        bits = 16
+    elif isinstance(element, IntegerType) and element.bitwidth > 1:
+        bits = element.bitwidth
+    return -(-prod(shape) * bits // 8)
 
 
 class BufferKind(StrEnum):
@@ -138,7 +148,7 @@ class WriteBufferOp(IRDLOperation):
 
     name = "webgpu.write_buffer"
 
-    value = operand_def(SCALAR)
+    value = operand_def(HOST_SCALAR)
     buffer = operand_def(BUFFER)
     slot = prop_def(IntegerAttr.constr(i32))
 

@@ -9,7 +9,16 @@ from typing import Any, Protocol, TypeAlias, Union, cast
 
 import numpy as np
 
-from stepwell.frontend.dtypes import BY_NAME, DType, DTypeLike, Scalar, as_dtype, dtype_of, to_numpy
+from stepwell.frontend.dtypes import (
+    BY_NAME,
+    DType,
+    DTypeLike,
+    Scalar,
+    as_dtype,
+    bool_,
+    dtype_of,
+    to_numpy,
+)
 
 NumPyArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Shape: TypeAlias = tuple[int, ...]
@@ -51,11 +60,12 @@ class Array:
     shape: Shape
     dtype: DType
 
-    def __init__(self, data: Data):
+    def __init__(self, data: Data, dtype: DType | None = None):
+        """`dtype`: of those that are the same in NumPy."""
         self._data: Data | None = data
         self.shape = tuple(data.shape)
-        dtype = data.dtype
-        self.dtype = BY_NAME[dtype] if isinstance(dtype, str) else dtype_of(dtype)
+        kept = data.dtype
+        self.dtype = dtype or (BY_NAME[kept] if isinstance(kept, str) else dtype_of(kept))
 
     @property
     def data(self) -> Data:
@@ -83,7 +93,7 @@ class Array:
         values = data if isinstance(data, np.ndarray) else data.numpy()
         if upload is None:
             return values
-        self._data = placed = cast(Data, upload(values))
+        self._data = placed = cast(Data, upload(values, dtype=self.dtype.name))
         return placed
 
     @property
@@ -179,7 +189,7 @@ class Array:
 
     @property
     def nbytes(self) -> int:
-        return self.size * self.dtype.numpy.itemsize
+        return -(-self.size * (8 if self.dtype is bool_ else self.dtype.bits) // 8)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -355,9 +365,10 @@ def asarray(value: Any, dtype: DTypeLike | None = None) -> Array:
         return value if dtype is None else value.astype(dtype)
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         value = np.from_dlpack(value)
-    wanted = None if dtype is None else as_dtype(dtype)
-    values = to_numpy(value, wanted)
-    return Array(values.copy() if np.may_share_memory(values, value) else values)
+    given = np.asarray(value)
+    wanted = dtype_of(given.dtype) if dtype is None else as_dtype(dtype)
+    values = to_numpy(given, wanted)
+    return Array(values.copy() if np.may_share_memory(values, given) else values, wanted)
 
 
 def _spread(sizes: Sequence[int | Sequence[int]]) -> tuple[int, ...]:

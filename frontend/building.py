@@ -80,9 +80,9 @@ def scalar_in(value: Scalar, dtype: DType) -> Scalar:
     if dtype.kind == "bool":
         return bool(value)
     if dtype.kind == "int":
-        limits = np.iinfo(dtype.numpy)
-        if not limits.min <= value <= limits.max:
-            raise DTypeError(f"{value} does not fit {dtype} (from {limits.min} to {limits.max})")
+        least, most = dtype.limits
+        if not least <= value <= most:
+            raise DTypeError(f"{value} does not fit {dtype} (from {least} to {most})")
         return value
     with np.errstate(over="ignore"):
         return float(dtype.numpy.type(value))
@@ -95,7 +95,8 @@ def _lift_array(x: ArrayLike) -> Tracer:
         x = _checked_array(x)
     small = x.size <= CONSTANT_LIMIT and not x.varies and isinstance(x.data, np.ndarray)
     if small:
-        return emit(ConstantOp(x.numpy(), DTYPES[x.dtype.name]))
+        constant = ConstantOp(x.numpy(), DTYPES[(int32 if x.dtype.is_narrow else x.dtype).name])
+        return cast_to(emit(constant), x.dtype)
     return Tracer(trace(), trace().capture(x, lambda: _capture(x)))
 
 
@@ -103,7 +104,7 @@ def _checked_array(x: ArrayLike) -> Array:
     array = np.asarray(x)
     if array.dtype == object:
         raise DTypeError(f"a {type(x).__name__} is no operand: pass arrays or numbers")
-    return Array(to_numpy(array))
+    return Array(to_numpy(array), dtype_of(array.dtype))
 
 
 def _capture(array: Array) -> tuple[Tracer, Captured]:
@@ -164,9 +165,10 @@ def as_float(x: ArrayLike) -> Tracer:
 
 
 def as_number(x: ArrayLike) -> Tracer:
-    """An operand that arithmetic is defined on: bools become i32."""
+    """An operand that arithmetic is defined on: bools and narrow integers become i32."""
     tracer = lift(x)
-    return cast_to(tracer, int32) if tracer.dtype is bool_ else tracer
+    stored = tracer.dtype is bool_ or tracer.dtype.is_narrow
+    return cast_to(tracer, int32) if stored else tracer
 
 
 def emit_float(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:

@@ -69,7 +69,8 @@ def _trace_call(
     pairs = _reuse(given, inputs, names, tracers, result_names)
     traced = trace.finish(tracers, result_names, pairs)
     inputs_ = tuple(zip(names, specs, strict=True))
-    return TracedCall(traced, Signature(inputs_, arguments, results, frozenset(given)))
+    dtypes = tuple(tracer.dtype for tracer in tracers)
+    return TracedCall(traced, Signature(inputs_, arguments, results, dtypes, frozenset(given)))
 
 
 def _result(leaf: Any, name: str) -> Tracer:

@@ -19,7 +19,15 @@ from stepwell.frontend.building import (
 )
 from stepwell.frontend.building import type_and_weakness as kind
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.dtypes import DTypeLike, as_dtype, bool_, float32, int32, result_type
+from stepwell.frontend.dtypes import (
+    DTypeLike,
+    as_dtype,
+    bool_,
+    float32,
+    int32,
+    moved_type,
+    result_type,
+)
 from stepwell.frontend.tracing import Tracer
 
 __all__ = [
@@ -378,7 +386,7 @@ def bitwise_right_shift(x: ArrayLike, y: ArrayLike, /) -> Array:
 def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike, /) -> Array:
     """x where the condition is true, y elsewhere."""
     shape = broadcast_shapes("where", [shape_of(condition), shape_of(x), shape_of(y)])
-    dtype = result_type([kind(x), kind(y)])
+    dtype = moved_type([kind(x), kind(y)])
     operands = (lift(condition, bool_, shape), lift(x, dtype, shape), lift(y, dtype, shape))
     weak = kind(x)[1] and kind(y)[1]
     return emit(logic.WhereOp(*[operand.value for operand in operands]), weak)

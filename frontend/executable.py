@@ -13,6 +13,7 @@ import numpy as np
 
 from stepwell.backends.device import ReferenceDevice, open_device
 from stepwell.backends.errors import ArgumentError
+from stepwell.backends.packing import to_device_layout
 from stepwell.backends.program import Buffer, Memory, Program, buffer_bytes
 from stepwell.frontend.array import Array, Data, Shape, device_text
 from stepwell.frontend.dtypes import BY_NAME, DType, DTypeLike, as_dtype, dtype_of, scalar_dtype
@@ -102,12 +103,14 @@ class Code(Protocol):
 class Signature:
     """The flat interface of a compiled function, and the trees that calls take and return.
 
-    `inputs` has a name and a spec for each leaf of the arguments. Unknown trees are None.
+    `inputs` has a name and a spec for each leaf of the arguments, `dtypes` those of the results'
+    leaves. Unknown trees are None.
     """
 
     inputs: tuple[tuple[str, Spec], ...]
     arguments: Structure | None
     results: Structure
+    dtypes: tuple[DType, ...]
     donated: frozenset[int] = frozenset()
 
 
@@ -227,7 +230,7 @@ class Executable:
             leaf = leaves[position]
             if isinstance(leaf, Array):
                 leaf.take_data()
-        return unflatten(self.signature.results, map(Array, results))
+        return unflatten(self.signature.results, map(Array, results, self.signature.dtypes))
 
     def _open(self) -> Any:
         if self._device is None:
@@ -284,11 +287,10 @@ def _with_constants(program: Program, values: dict[int, Array]) -> Program:
     for position, array in values.items():
         entry = program.inputs[position]
         if entry.buffer is not None:
-            elements = array.numpy()
-            words = elements.astype(np.uint32) if elements.dtype == np.bool_ else elements
+            data = to_device_layout(array.numpy(), entry.dtype)
             size = max(buffers[entry.buffer].bytes, buffer_bytes(entry.shape, entry.dtype))
             buffers[entry.buffer] = Buffer(size, "constant", entry.name)
-            constants[entry.buffer] = words.reshape(-1)
+            constants[entry.buffer] = data.view(np.uint8) if data.itemsize < 4 else data
     inputs = tuple(e for i, e in enumerate(program.inputs) if i not in values)
     return replace(program, buffers=tuple(buffers), inputs=inputs, constants=constants)
 
@@ -304,7 +306,8 @@ def load(
     inputs = tuple((e.name, Spec(e.shape, BY_NAME[e.dtype])) for e in visible)
     donated = frozenset(i for i, entry in enumerate(visible) if entry.donated)
     results = _structure_of([output.name for output in program.outputs])
-    signature = Signature(inputs, None, results, donated)
+    dtypes = tuple(BY_NAME[output.dtype] for output in program.outputs)
+    signature = Signature(inputs, None, results, dtypes, donated)
     seeds = [Captured(SEED, next_seed)] if len(visible) < len(program.inputs) else []
     return Executable(Loaded(program), signature, seeds, device)
 

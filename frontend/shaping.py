@@ -27,7 +27,7 @@ from stepwell.frontend.building import (
     type_and_weakness,
 )
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.dtypes import result_type
+from stepwell.frontend.dtypes import moved_type
 from stepwell.frontend.tracing import Tracer
 
 __all__ = [
@@ -157,7 +157,7 @@ def lift_shape(x: ArrayLike) -> Shape:
 
 
 def _common(arrays: Sequence[ArrayLike]) -> list[Tracer]:
-    dtype = result_type([type_and_weakness(x) for x in arrays])
+    dtype = moved_type([type_and_weakness(x) for x in arrays])
     return [cast_to(lift(x), dtype) for x in arrays]
 
 

@@ -30,6 +30,7 @@ from stepwell.dialects.array.base import (
     ReductionOp,
     Tensor,
     ViewOp,
+    dtype_name,
     is_unsigned,
     signless,
     tensor,
@@ -58,7 +59,7 @@ Values = Sequence[SSAValue]
 
 
 def _low(type_: Attribute) -> Attribute:
-    """The type of a value below `array`: tensors of ui32 become tensors of i32."""
+    """The type of a value below `array`: tensors of ui32 become tensors of i32, and so on."""
     if isinstance(type_, TensorType) and is_unsigned(type_.element_type):
         return TensorType(signless(type_.element_type), type_.shape, type_.encoding)
     return type_
@@ -232,13 +233,16 @@ def _dtype_attributes(
     if all(type_ == _low(type_) for type_ in types):
         return attributes
     old = attributes.data if attributes is not None else [DictionaryAttr({})] * len(types)
-    unsigned = {"stepwell.dtype": StringAttr("u32")}
     return ArrayAttr(
-        [
-            DictionaryAttr({**entry.data, **({} if type_ == _low(type_) else unsigned)})
-            for type_, entry in zip(types, old, strict=True)
-        ]
+        DictionaryAttr({**entry.data, **_dtype_attribute(type_)})
+        for type_, entry in zip(types, old, strict=True)
     )
+
+
+def _dtype_attribute(type_: Attribute) -> dict[str, Attribute]:
+    if not isinstance(type_, TensorType) or type_ == _low(type_):
+        return {}
+    return {"stepwell.dtype": StringAttr(dtype_name(type_.element_type))}
 
 
 def _convert(function: func.FuncOp) -> None:
@@ -266,8 +270,7 @@ class ConvertArrayToLinalgPass(ModulePass):
     Elementwise, view, reduction, contraction and indexed operations each have one form of
     `linalg.generic` (see `linalg_forms`); constants are `linalg.fill` or `arith.constant`.
     Unsigned tensors become signless, with the sign in the scalar operations; a function keeps
-    `stepwell.dtype = "u32"` on such arguments and results. f16 is accumulated in f32. Barriers go:
-    from here on, equal operations are no longer made one.
+    `stepwell.dtype = "u32"` on such arguments and results. f16 is accumulated in f32. Barriers go.
 
     Before:
     ```mlir

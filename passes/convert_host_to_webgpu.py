@@ -18,10 +18,6 @@ from xdsl.dialects.builtin import (
     MemRefType,
     ModuleOp,
     StringAttr,
-    f16,
-    f32,
-    i1,
-    i8,
     i32,
     i64,
 )
@@ -29,6 +25,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from stepwell.dialects.array.base import DTYPES, is_unsigned
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.kernel import LaunchOp
@@ -50,8 +47,8 @@ KIND = "stepwell.kind"
 GRID, BINDINGS = "grid", "bindings"
 
 _ZERO = IntegerAttr(0, IndexType())
-_DTYPES: dict[Attribute, str] = {f32: "f32", f16: "f16", i32: "i32", i1: "bool"}
-"""What an element type is to the caller; u32 is said by an attribute, `stepwell.dtype`."""
+_DTYPES = {element: name for name, element in DTYPES.items() if not is_unsigned(element)}
+"""What an element type is to the caller; that it is unsigned is said by `stepwell.dtype`."""
 
 _ALIGNMENT = 16
 """Sizes are whole vec4<f32>, so that a kernel may load the end of any array as vectors."""
@@ -266,8 +263,6 @@ def _memref(value: SSAValue) -> MemRefType[Attribute]:
 def _bytes(value: SSAValue) -> int:
     """The bytes of a memref; those of a pool are its elements."""
     type = _memref(value)
-    if type.element_type == i8:
-        return type.get_shape()[0]
     return array_bytes(type.get_shape(), type.element_type)
 
 

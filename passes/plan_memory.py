@@ -29,8 +29,8 @@ from itertools import accumulate
 
 from xdsl.context import Context
 from xdsl.dialects import func, memref
-from xdsl.dialects.builtin import IndexType, ModuleOp, i8
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import IndexType, IntegerType, MemRefType, ModuleOp, i8
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from stepwell.dialects.emit import Emitter
@@ -70,6 +70,8 @@ def _plan(function: func.FuncOp) -> None:
         if isinstance(op, memref.AllocOp)
         and KIND not in op.attributes
         and byte_size(op.memref.type)
+        # Interpreters keep a byte for each element: they have no views of packed ones.
+        and not _is_packed(op.memref.type)
     ]
     if not temporaries:
         return
@@ -101,6 +103,13 @@ def _plan(function: func.FuncOp) -> None:
         op.memref.replace_all_uses_with(view.results[0])
         op.detach()
         op.erase()
+
+
+def _is_packed(type: Attribute) -> bool:
+    """Whether a byte holds several elements."""
+    assert isinstance(type, MemRefType)
+    element = type.element_type
+    return isinstance(element, IntegerType) and 1 < element.bitwidth < 8
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,11 @@ UNSIGNED = Range(0, 2**32 - 1)
 SIGNED = Range(-(2**31), 2**31 - 1)
 BOOL = Range(0, 1)
 _WRAP = 2**32
+_SIGNED_OF = {
+    **{width: Range(-(1 << width - 1), (1 << width - 1) - 1) for width in (2, 4, 8, 16)},
+    1: BOOL,
+    32: SIGNED,
+}
 
 
 def unsigned(range: Range) -> Range:
@@ -69,13 +74,13 @@ def signed(range: Range) -> Range:
 
 
 def range_of_type(type: Attribute) -> Range:
-    """Every value of a type of 32 bits, or of a bool; what is wider has no place in a kernel."""
+    """Every value of a type of up to 32 bits; what is wider has no place in a kernel."""
     # By class: `isinstance` and `==` of attributes cost more than the arithmetic does.
     if type.__class__ is IndexType:
         return UNSIGNED
     element = type.element_type if isinstance(type, VectorType) else type
     if isinstance(element, IntegerType):
-        return BOOL if element.width.data == 1 else SIGNED
+        return _SIGNED_OF[element.width.data]
     return UNSIGNED if isinstance(element, IndexType) else SIGNED
 
 

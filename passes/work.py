@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import prod
 
 from xdsl.dialects import bufferization
-from xdsl.dialects.builtin import Float16Type, IntegerAttr, MemRefType, TensorType, i64
+from xdsl.dialects.builtin import IntegerAttr, MemRefType, TensorType, i64
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.dialects.tensor import ExtractOp
 from xdsl.ir import Attribute, SSAValue
 
 from stepwell.dialects.kernel import FuncOp
 from stepwell.dialects.linalg_ext import AttendingOp
+from stepwell.dialects.webgpu import array_bytes
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain
 from stepwell.passes.keyed import keyed
@@ -25,10 +26,9 @@ WRITTEN = "stepwell.written"
 
 
 def byte_size(type: Attribute) -> int:
-    """Bytes of an array in device memory; a bool takes four. WebGPU counts in words of four."""
+    """Bytes of an array in device memory, in which WebGPU counts words of four."""
     assert isinstance(type, MemRefType | TensorType)
-    width = 2 if isinstance(type.element_type, Float16Type) else 4
-    return -(-prod(type.get_shape()) * width // 4) * 4
+    return -(-array_bytes(type.get_shape(), type.element_type) // 4) * 4
 
 
 def work_of(kernel: FuncOp, domain: Domain) -> dict[str, Attribute]:

@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from stepwell.frontend.dtypes import bool_ as bool_
     from stepwell.frontend.dtypes import float16 as float16
     from stepwell.frontend.dtypes import float32 as float32
+    from stepwell.frontend.dtypes import int16 as int16
+    from stepwell.frontend.dtypes import int2 as int2
     from stepwell.frontend.dtypes import int32 as int32
+    from stepwell.frontend.dtypes import int4 as int4
+    from stepwell.frontend.dtypes import int8 as int8
+    from stepwell.frontend.dtypes import uint16 as uint16
+    from stepwell.frontend.dtypes import uint2 as uint2
     from stepwell.frontend.dtypes import uint32 as uint32
+    from stepwell.frontend.dtypes import uint4 as uint4
+    from stepwell.frontend.dtypes import uint8 as uint8
     from stepwell.frontend.executable import Executable as Executable
     from stepwell.frontend.executable import Spec as Spec
     from stepwell.frontend.executable import load as load
@@ -43,7 +51,7 @@ if TYPE_CHECKING:
 _MODULES = ("nn", "onnx", "optim", "random")
 _HOMES = {
     "array": "Array asarray",
-    "dtypes": "DType bool_ float16 float32 int32 uint32",
+    "dtypes": "DType bool_ float16 float32 int2 int4 int8 int16 int32 uint2 uint4 uint8 uint16 uint32",
     "executable": "Executable Spec load save spec",
     "random_state": "manual_seed",
     "training": "TrainStep train_step",

@@ -22,12 +22,13 @@ from stepwell.backends.reference import array, attention, host, linalg
 from stepwell.backends.reference.errors import ExecutionError
 from stepwell.backends.reference.machine import Frame, Handlers, Machine
 from stepwell.backends.reference.memory import Array, Buffer, value_dtype
+from stepwell.dialects.array.base import DTYPES, is_narrow, wrapped
 from stepwell.dialects.errors import DTypeError, ShapeError, where
 
 _HANDLERS: Handlers = {**array.HANDLERS, **linalg.HANDLERS, **attention.HANDLERS, **host.HANDLERS}
 
 DTYPE = "stepwell.dtype"
-"""Argument and result attribute: the caller's dtype where the IR's type does not say it ("u32")."""
+"""Argument and result attribute: the caller's dtype where the IR's type does not say it ("u8")."""
 
 
 class ReferenceExecutable:
@@ -52,8 +53,8 @@ class ReferenceExecutable:
         function_type = self.function.function_type
         self._inputs = tuple(function_type.inputs)
         self._outputs = tuple(function_type.outputs)
-        self._input_dtypes = _dtypes(self.function.arg_attrs, self._inputs)
-        self._output_dtypes = _dtypes(self.function.res_attrs, self._outputs)
+        self._input_elements = _elements(self.function.arg_attrs, self._inputs)
+        self._output_elements = _elements(self.function.res_attrs, self._outputs)
 
     def __call__(self, *arguments: Array) -> list[Array]:
         given = len(arguments)
@@ -66,12 +67,12 @@ class ReferenceExecutable:
         values += [Buffer.allocate(m) for m in missing if isinstance(m, MemRefType)]
         with np.errstate(all="ignore"):
             results = Frame(self._machine).run(self.function.body.block, values)
-        dtypes = (*self._output_dtypes, *self._input_dtypes[given:])
-        return [_leave(v, t) for v, t in zip((*results, *values[given:]), dtypes, strict=True)]
+        elements = (*self._output_elements, *self._input_elements[given:])
+        return [_leave(v, e) for v, e in zip((*results, *values[given:]), elements, strict=True)]
 
     def _enter(self, index: int, argument: Any) -> Any:
         expected = self._inputs[index]
-        dtype = self._input_dtypes[index]
+        dtype = value_dtype(self._input_elements[index])
         array = np.asarray(argument)
         assert isinstance(expected, TensorType | MemRefType)
         name = f"@{self.function.sym_name.data}"
@@ -82,7 +83,7 @@ class ReferenceExecutable:
             raise ShapeError(
                 f"{place} has shape {list(array.shape)}, not {list(expected.get_shape())}"
             )
-        array = array.view(value_dtype(expected.element_type))
+        array = _as_element(array, expected.element_type)
         return Buffer.of(array, expected.element_type) if _is_memref(expected) else array
 
 
@@ -103,22 +104,27 @@ def _is_memref(type: Attribute) -> bool:
     return isinstance(type, MemRefType)
 
 
-def _dtypes(
+def _elements(
     attributes: ArrayAttr[DictionaryAttr] | None, types: Sequence[Attribute]
-) -> list[np.dtype[Any]]:
-    """The caller's dtype of every argument or result."""
+) -> list[Attribute]:
+    """The caller's element type of every argument or result."""
     dictionaries = attributes.data if attributes else [DictionaryAttr({})] * len(types)
-    return [_dtype(d.data.get(DTYPE), t) for d, t in zip(dictionaries, types, strict=True)]
+    return [_element(d.data.get(DTYPE), t) for d, t in zip(dictionaries, types, strict=True)]
 
 
-def _dtype(name: Attribute | None, type: Attribute) -> np.dtype[Any]:
-    if isinstance(name, StringAttr) and name.data == "u32":
-        return np.dtype(np.uint32)
+def _element(name: Attribute | None, type: Attribute) -> Attribute:
+    if isinstance(name, StringAttr) and name.data in DTYPES:
+        return DTYPES[name.data]
     assert isinstance(type, TensorType | MemRefType), f"no array of type {type} crosses a call"
-    return value_dtype(type.element_type)
+    return type.element_type
 
 
-def _leave(value: Any, dtype: np.dtype[Any]) -> Array:
+def _as_element(array: Array, element: Attribute) -> Array:
+    """The same bits as an element type of that width."""
+    return wrapped(array, element) if is_narrow(element) else array.view(value_dtype(element))
+
+
+def _leave(value: Any, element: Attribute) -> Array:
     # A broadcast value is a read-only view: the caller gets an array of its own.
     array = value.values() if isinstance(value, Buffer) else np.array(value, order="C")
-    return array.view(dtype)
+    return _as_element(array, element)

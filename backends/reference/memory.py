@@ -1,7 +1,8 @@
 """Element types, poison, and buffers: how values are kept.
 
 A tensor is a NumPy array of its value dtype (i1 is bool, index is int64). A memref is a `Buffer`: a
-flat array of the storage dtype, in which an i1 takes four bytes as on the device.
+flat array of the storage dtype, in which an i1 takes four bytes as on the device; integers below 8
+bits take one.
 """
 
 from __future__ import annotations
@@ -21,33 +22,22 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     MemRefType,
     ShapedType,
-    f16,
-    f32,
     f64,
     i1,
-    i8,
-    i16,
-    i32,
     i64,
 )
 from xdsl.ir import Attribute
 
-from stepwell.dialects.array.base import u32
+from stepwell.dialects.array.base import DTYPES, is_narrow, numpy_dtype, wrapped
 from stepwell.dialects.errors import DTypeError
 
 Array: TypeAlias = NDArray[Any]
 DType: TypeAlias = np.dtype[Any]
 
 _VALUE: dict[Attribute, DType] = {
-    f32: np.dtype(np.float32),
-    f16: np.dtype(np.float16),
+    **{element: numpy_dtype(element) for element in DTYPES.values()},
     f64: np.dtype(np.float64),
-    i1: np.dtype(np.bool_),
-    i8: np.dtype(np.int8),
-    i16: np.dtype(np.int16),
-    i32: np.dtype(np.int32),
     i64: np.dtype(np.int64),
-    u32: np.dtype(np.uint32),
     IndexType(): np.dtype(np.int64),
 }
 
@@ -94,6 +84,8 @@ def constant(attribute: Attribute) -> Array:
             data = attribute.data.data
             if element == i1:
                 flat = np.frombuffer(data, np.uint8) != 0
+            elif is_narrow(element):
+                flat = wrapped(np.array(attribute.get_values()), element)
             else:
                 flat = np.frombuffer(data, value_dtype(element))
             return flat.reshape(attribute.get_shape())

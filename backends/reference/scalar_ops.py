@@ -21,6 +21,7 @@ from xdsl.ir import Attribute, Operation
 from stepwell.backends.reference.errors import failure
 from stepwell.backends.reference.memory import Array, constant, value_dtype
 from stepwell.dialects import kernel
+from stepwell.dialects.array.base import wrapped
 
 Function: TypeAlias = Callable[..., Any]
 _Unary: TypeAlias = Callable[[Array], Any]
@@ -282,16 +283,26 @@ def _from_signed(op: Operation) -> _Unary:
     return lambda x: -x.astype(dtype) if x.dtype == np.bool_ else x.astype(dtype)
 
 
+def _bits(op: Operation) -> _Unary:
+    """The operand of an operation as an unsigned number."""
+    width = getattr(_element(op.operands[0].type), "bitwidth", 32)
+    if not 1 < width < 8:
+        return unsigned
+    # Below 8 bits the sign is repeated in what is left of the byte.
+    return lambda x: unsigned(x) & ((1 << width) - 1)
+
+
 def _from_unsigned(op: Operation) -> _Unary:
-    dtype = _result_dtype(op)
-    return lambda x: unsigned(x).astype(dtype)
+    dtype, bits = _result_dtype(op), _bits(op)
+    return lambda x: bits(x).astype(dtype)
 
 
 def _truncate(op: Operation) -> _Unary:
     dtype = _result_dtype(op)
     if dtype == np.bool_:
         return lambda x: (x & 1).astype(np.bool_)
-    return lambda x: x.astype(dtype)
+    target = _element(op.results[0].type)
+    return lambda x: wrapped(x, target)
 
 
 def _bitcast(op: Operation) -> _Unary:
@@ -316,8 +327,8 @@ def _select(op: arith.SelectOp | kernel.SelectOp) -> _Ternary:
 
 
 def _extend_unsigned(op: Operation) -> _Unary:
-    target = f"u{_result_dtype(op).itemsize}"
-    return lambda x: signed(unsigned(x).astype(target))
+    target, bits = f"u{_result_dtype(op).itemsize}", _bits(op)
+    return lambda x: signed(bits(x).astype(target))
 
 
 def _compare_integers(op: arith.CmpiOp | kernel.CmpiOp) -> Function:

@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stepwell.backends.errors import ArgumentError, DonatedError
-from stepwell.backends.program import ELEMENT_BYTES, NUMPY_DTYPES, DType, Shape, element_count
+from stepwell.backends.program import ELEMENT_BITS, NUMPY_DTYPES, DType, Shape, array_bytes
 from stepwell.backends.wgpu.memory import Memory
 
 if TYPE_CHECKING:
     from stepwell.backends.wgpu.device import Device
 
-_DTYPE_NAMES: dict[np.dtype[Any], DType] = {dtype: name for name, dtype in NUMPY_DTYPES.items()}
-_NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32", "int8": "int32",
-             "int16": "int32", "uint8": "uint32", "uint16": "uint32"}  # fmt: skip
+_DTYPE_NAMES: dict[np.dtype[Any], DType] = {
+    dtype: name for name, dtype in NUMPY_DTYPES.items() if ELEMENT_BITS[name] >= 8
+}
+_NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
 
 
 def dtype_name(dtype: np.dtype[Any]) -> DType:
     """The name of a NumPy dtype. Raises: ArgumentError if devices have no such type."""
     name = _DTYPE_NAMES.get(dtype)
     if name is None:
-        known = ", ".join(str(d) for d in NUMPY_DTYPES.values())
+        known = ", ".join(map(str, _DTYPE_NAMES))
         hint = _NARROWER.get(dtype.name)
         raise ArgumentError(
             f"no device has arrays of {dtype}; use one of {known}"
@@ -34,23 +35,6 @@ def dtype_name(dtype: np.dtype[Any]) -> DType:
 def type_text(shape: Shape, dtype: str) -> str:
     """How messages write a type: `f32[2, 3]`."""
     return f"{dtype}[{', '.join(map(str, shape))}]"
-
-
-def to_device_layout(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The bytes of an array as its buffer holds them: bool as u32, a whole number of words."""
-    if values.dtype == np.bool_:
-        values = values.astype(np.uint32)
-    values = np.ascontiguousarray(values).reshape(-1)
-    if values.nbytes % 4:
-        values = np.concatenate([values, np.zeros(1, values.dtype)])
-    return values
-
-
-def from_device_layout(data: bytearray, shape: Shape, dtype: DType) -> np.ndarray[Any, Any]:
-    """The inverse of `to_device_layout`."""
-    stored = np.dtype(np.uint32) if dtype == "bool" else NUMPY_DTYPES[dtype]
-    values = np.frombuffer(data, stored, element_count(shape)).reshape(shape)
-    return values.astype(np.bool_) if dtype == "bool" else values
 
 
 class DeviceArray:
@@ -86,7 +70,7 @@ class DeviceArray:
     @property
     def nbytes(self) -> int:
         """Bytes of its elements on the device."""
-        return element_count(self.shape) * ELEMENT_BYTES[self.dtype]
+        return array_bytes(self.shape, self.dtype)
 
     def donate(self, program: str) -> None:
         """Give its buffer up to a call of `program`."""

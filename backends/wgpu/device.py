@@ -21,13 +21,12 @@ from stepwell.backends.errors import (
     DeviceMemoryError,
     ShaderError,
 )
+from stepwell.backends.packing import from_device_layout, to_device_layout
 from stepwell.backends.program import Access, DType, Kernel, Shape, buffer_bytes
 from stepwell.backends.wgpu import native
 from stepwell.backends.wgpu.array import (
     DeviceArray,
     dtype_name,
-    from_device_layout,
-    to_device_layout,
 )
 from stepwell.backends.wgpu.memory import Memory, MemoryPool
 from stepwell.backends.wgpu.native import wgpu
@@ -160,12 +159,14 @@ class Device:
 
     # Arrays
 
-    def array(self, values: np.ndarray[Any, Any], label: str = "an array") -> DeviceArray:
-        """Copy a NumPy array (f32, f16, i32, u32 or bool) to the device."""
-        dtype = dtype_name(values.dtype)
+    def array(
+        self, values: np.ndarray[Any, Any], label: str = "an array", dtype: DType | None = None
+    ) -> DeviceArray:
+        """Copy a NumPy array to the device. `dtype`: of those that are the same in NumPy."""
+        dtype = dtype or dtype_name(values.dtype)
         if values.size == 0:
             return DeviceArray(self, values.shape, dtype, None)
-        data = to_device_layout(values)
+        data = to_device_layout(values, dtype)
         with self.lock:
             memory = self.memory.allocate(buffer_bytes(values.shape, dtype), label)
             self.write(memory.buffer, data)

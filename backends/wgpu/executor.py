@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from stepwell.backends.errors import ArgumentError, DeviceMemoryError
+from stepwell.backends.packing import whole_words
 from stepwell.backends.program import (
     NUMPY_DTYPES,
     SLOT_BYTES,
@@ -23,7 +24,7 @@ from stepwell.backends.program import (
     buffer_label,
 )
 from stepwell.backends.wgpu import native
-from stepwell.backends.wgpu.array import DeviceArray, to_device_layout, type_text
+from stepwell.backends.wgpu.array import DeviceArray, type_text
 from stepwell.backends.wgpu.device import Device
 from stepwell.backends.wgpu.memory import Memory
 from stepwell.backends.wgpu.profiler import Profile, summarize, timed
@@ -125,7 +126,7 @@ class Executor:
             return None
         memory = self.device.memory.allocate(buffer.bytes, label)
         if buffer.kind == "constant" and self.program.constants[index].size:
-            self.device.write(memory.buffer, to_device_layout(self.program.constants[index]))
+            self.device.write(memory.buffer, whole_words(self.program.constants[index]))
         return memory
 
     def _prepare(
@@ -173,7 +174,8 @@ class Executor:
         values = np.asarray(value)
         if values.shape != entry.shape or values.dtype != NUMPY_DTYPES[entry.dtype]:
             raise self._mismatch(entry, type_text(values.shape, str(values.dtype)))
-        return self.device.array(values, f"argument {entry.name!r} of {self.program.name!r}")
+        label = f"argument {entry.name!r} of {self.program.name!r}"
+        return self.device.array(values, label, entry.dtype)
 
     def _mismatch(self, entry: Input, found: str) -> ArgumentError:
         return ArgumentError(
@@ -194,7 +196,7 @@ class Executor:
             elif entry.dtype == "bool":
                 self._slots[slot] = operator.index(cast(bool, value)) != 0
             else:
-                slots = self._int_slots if entry.dtype == "i32" else self._slots
+                slots = self._int_slots if entry.dtype.startswith("i") else self._slots
                 slots[slot] = operator.index(cast(int, value))
         except (TypeError, ValueError, OverflowError) as error:
             raise self._mismatch(entry, f"{value!r:.40}") from error

@@ -2,6 +2,9 @@
 
 `array` has value semantics on statically shaped `tensor<...>` of f32, f16, i32, ui32 and i1.
 There is no implicit broadcasting: `array.broadcast` is an operation.
+
+Integers of 16, 8, 4 and 2 bits are for storage: operations that move elements take them, and
+`array.cast` goes to and from them; nothing else computes on them.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +48,21 @@ NumPyArray: TypeAlias = NDArray[np.generic]
 
 u32 = IntegerType(32, Signedness.UNSIGNED)
 
-DTYPES: dict[str, Attribute] = {"f32": f32, "f16": f16, "i32": i32, "u32": u32, "bool": i1}
+_NARROW = {
+    f"{name}{width}": IntegerType(width, signedness)
+    for name, signedness in (("i", Signedness.SIGNLESS), ("u", Signedness.UNSIGNED))
+    for width in (16, 8, 4, 2)
+}
+"""Integers that are only stored, several to a word of memory."""
+
+DTYPES: dict[str, Attribute] = {
+    "f32": f32,
+    "f16": f16,
+    "i32": i32,
+    "u32": u32,
+    "bool": i1,
+    **_NARROW,
+}
 """Stepwell's dtype names and their element types at the `array` level."""
 
 _DTYPE_NAMES = {element: name for name, element in DTYPES.items()}
@@ -56,6 +73,10 @@ _NUMPY: dict[Attribute, np.dtype[np.generic]] = {
     i32: np.dtype(np.int32),
     u32: np.dtype(np.uint32),
     i1: np.dtype(np.bool_),
+    **{
+        type_: np.dtype(f"{name[0]}{max(1, type_.bitwidth // 8)}")
+        for name, type_ in _NARROW.items()
+    },
 }
 
 
@@ -65,7 +86,7 @@ def numpy_dtype(element: Attribute) -> np.dtype[np.generic]:
 
 
 def dtype_name(element: Attribute) -> str:
-    """`f32`, `f16`, `i32`, `u32` or `bool`; raises `DTypeError` for anything else."""
+    """The name in `DTYPES`; raises `DTypeError` for other types."""
     name = _DTYPE_NAMES.get(element)
     if name is None:
         raise DTypeError(f"element type {element} is none of {', '.join(DTYPES)}")
@@ -84,9 +105,28 @@ def is_bool(element: Attribute) -> bool:
     return element == i1
 
 
+def is_narrow(element: Attribute) -> bool:
+    """Whether it is an integer that is only stored."""
+    return isinstance(element, IntegerType) and 1 < element.bitwidth < 32
+
+
 def signless(element: Attribute) -> Attribute:
     """The element type below `array`: ui32 becomes i32, the others stay."""
-    return i32 if is_unsigned(element) else element
+    if isinstance(element, IntegerType) and element.signedness.data is Signedness.UNSIGNED:
+        return _SIGNLESS[element.bitwidth]
+    return element
+
+
+_SIGNLESS = {width: IntegerType(width) for width in (32, 16, 8, 4, 2)}
+
+
+def wrapped(values: NDArray[Any], element: Attribute) -> NDArray[Any]:
+    """Integers modulo 2 ** width, as NumPy keeps those of an element type."""
+    assert isinstance(element, IntegerType)
+    kept = numpy_dtype(element)
+    unused = 8 * kept.itemsize - element.bitwidth
+    # Shifting there and back repeats the sign, or a zero.
+    return np.asarray(np.right_shift(np.left_shift(values.astype(kept), unused), unused))
 
 
 def tensor(shape: Sequence[int], element: Attribute) -> Tensor:

@@ -26,6 +26,7 @@ from stepwell.dialects.array.base import (
     ViewOp,
     element_of,
     is_float,
+    is_narrow,
     numpy_dtype,
     shape_of,
 )
@@ -182,12 +183,18 @@ def same_dtype(emit: Emitter, op: ConversionOp) -> SSAValue | None:
 
 
 def cast_there_and_back(emit: Emitter, op: CastOp) -> SSAValue | None:
-    """cast (cast x to t) to the dtype of x -> x, where t holds every x: f16 in f32, bool in any."""
+    """cast (cast x to t) to the dtype of x -> x, where t holds every x: f16 and integers of up to
+    16 bits in f32, these in integers of 32, bool in any.
+    """
     inner = producer(op.operand, CastOp)
     if inner is None or element_of(inner.operand) != op.element:
         return None
     small, large = (numpy_dtype(element) for element in (op.element, inner.element))
-    lossless = small == np.bool_ or (small == np.float16 and large == np.float32)
+    lossless = (
+        small == np.bool_
+        or (small == np.float16 and large == np.float32)
+        or (is_narrow(op.element) and large.itemsize == 4)
+    )
     return inner.operand if lossless else None
 
 

@@ -34,7 +34,6 @@ from stepwell.dialects.array.base import (
     dtype_name,
     element_of,
     ints,
-    is_float,
     shape_of,
     tensor,
 )
@@ -283,12 +282,12 @@ def _output_shape(
     return [data[0], weight[0], *sizes]
 
 
-def _check_dtypes(name: str, lhs: Tensor, rhs: Tensor) -> None:
+def _check_dtypes(name: str, lhs: Tensor, rhs: Tensor, accepts: str = "f32 f16") -> None:
     if lhs.element_type != rhs.element_type:
         left, right = dtype_name(lhs.element_type), dtype_name(rhs.element_type)
         raise DTypeError(f"{name}: operands are {left} and {right}; cast one")
-    if not is_float(lhs.element_type):
-        raise DTypeError(f"{name}: takes f32 f16, not {dtype_name(lhs.element_type)}")
+    if dtype_name(lhs.element_type) not in accepts.split():
+        raise DTypeError(f"{name}: takes {accepts}, not {dtype_name(lhs.element_type)}")
 
 
 def _padded(emit: Emitter, x: SSAValue, low: Sequence[int], high: Sequence[int]) -> SSAValue:
@@ -346,7 +345,7 @@ class ConvolutionOp(_ConvolutionOp):
         cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
     ) -> Sequence[Tensor]:
         x, weight = operands
-        _check_dtypes(cls.name, x, weight)
+        _check_dtypes(cls.name, x, weight, "f32 f16 i32 u32")
         shape = _output_shape(cls.name, x.get_shape(), weight.get_shape(), properties)
         return (tensor(shape, x.element_type),)
 

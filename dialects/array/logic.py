@@ -11,14 +11,17 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
     AnyFloat,
     AnyTensorTypeConstr,
+    IntegerType,
     LocationAttr,
     f32,
     i1,
+    i32,
 )
 from xdsl.ir import Attribute, SSAValue, TypeAttribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
 from stepwell.dialects.array.base import (
+    DTYPES,
     ElementwiseOp,
     NumPyArray,
     Tensor,
@@ -27,9 +30,11 @@ from stepwell.dialects.array.base import (
     element_of,
     is_bool,
     is_float,
+    is_narrow,
     is_unsigned,
     numpy_dtype,
     signless,
+    wrapped,
 )
 from stepwell.dialects.array.build import zeros_like
 from stepwell.dialects.array.elementwise import (
@@ -316,9 +321,16 @@ class ConversionOp(ElementwiseOp, UnaryOp, ABC):
         return properties["element"]
 
 
-_LAST_SIGNED = 2147483520.0
-_LAST_UNSIGNED = 4294967040.0
-"""The largest i32 and u32 that f32 can hold: where conversions from floats saturate."""
+_LARGEST = {32: 4294967040.0, 31: 2147483520.0}
+"""The largest u32 and i32 that f32 can hold, by their bits."""
+
+
+def _bounds(element: Attribute) -> tuple[float, float]:
+    """Where conversions from floats to an integer type saturate."""
+    assert isinstance(element, IntegerType)
+    bits = element.bitwidth - (not is_unsigned(element))
+    least = 0.0 if is_unsigned(element) else -(2.0**bits)
+    return least, _LARGEST.get(bits, 2.0**bits - 1)
 
 
 @irdl_op_definition
@@ -327,21 +339,20 @@ class CastOp(ConversionOp):
 
     float -> integer: toward zero, saturating at the target's bounds that f32 can hold
     (-2147483648 and 2147483520, 0 and 4294967040); NaN gives some value.
-    i32 <-> u32: the same bits. integer -> float, f32 -> f16: to nearest even, overflow to inf.
-    bool: x != 0, and 0 or 1 back.
+    integer -> integer: the low bits. integer -> float, f32 -> f16: to nearest even, overflow to
+    inf. bool: x != 0, and 0 or 1 back.
     """
 
     name = "array.cast"
+    ACCEPTS: ClassVar = " ".join(DTYPES)
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
         (x,) = arrays
         target = numpy_dtype(self.element)
         if np.issubdtype(x.dtype, np.floating) and np.issubdtype(target, np.integer):
-            unsigned = np.issubdtype(target, np.unsignedinteger)
-            bounds = (0, _LAST_UNSIGNED) if unsigned else (-(2.0**31), _LAST_SIGNED)
-            x = np.clip(np.nan_to_num(x.astype(np.float64)), *bounds)
+            x = np.clip(np.nan_to_num(x.astype(np.float64)), *_bounds(self.element))
         with np.errstate(all="ignore"):
-            return (x.astype(target),)
+            return (wrapped(x, self.element) if is_narrow(self.element) else x.astype(target),)
 
     def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
         (x,) = operands
@@ -349,6 +360,20 @@ class CastOp(ConversionOp):
         low = signless(target)
         if signless(source) == low:
             return x
+        if is_narrow(source):
+            x = emit((arith.ExtUIOp if is_unsigned(source) else arith.ExtSIOp)(x, i32))
+            if low == i32:
+                return x
+            source = i32
+        if is_narrow(target):
+            if is_float(source):
+                least, most = _bounds(target)
+                x = self._clipped(emit, x, least, most)
+                x = emit(arith.FPToSIOp(x, i32))
+            elif is_bool(source):
+                x = emit(arith.ExtUIOp(x, i32))
+            assert isinstance(low, IntegerType)
+            return emit(arith.TruncIOp(x, low))
         if is_bool(target):
             zero = constant(emit, 0, x)
             if is_float(source):
@@ -365,13 +390,16 @@ class CastOp(ConversionOp):
             return convert(arith.UIToFPOp if unsigned else arith.SIToFPOp)
         if is_float(target):
             return convert(arith.ExtFOp if target == f32 else arith.TruncFOp)
+        x = self._clipped(emit, x, *_bounds(target))
+        return convert(arith.FPToUIOp if is_unsigned(target) else arith.FPToSIOp)
+
+    @staticmethod
+    def _clipped(emit: Emitter, x: SSAValue, least: float, most: float) -> SSAValue:
+        """A float as f32, between bounds."""
         if x.type != f32:
             x = emit(arith.ExtFOp(x, f32))
-        unsigned = is_unsigned(target)
-        least, most = (0, _LAST_UNSIGNED) if unsigned else (-(2.0**31), _LAST_SIGNED)
         x = emit(arith.MaximumfOp(x, constant(emit, least, x)))
-        x = emit(arith.MinimumfOp(x, constant(emit, most, x)))
-        return convert(arith.FPToUIOp if unsigned else arith.FPToSIOp)
+        return emit(arith.MinimumfOp(x, constant(emit, most, x)))
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         source = element_of(self.operand)

@@ -21,7 +21,8 @@ class Variable(Array):
     __slots__ = ("_name",)
 
     def __init__(self, value: ArrayLike):
-        super().__init__(asarray(value).data)
+        given = asarray(value)
+        super().__init__(given.data, given.dtype)
         self._name = ""
 
     @property
@@ -150,7 +151,7 @@ class Module:
 
     def state_dict(self) -> dict[str, Array]:
         """The values of all parameters and buffers by their paths, on the host."""
-        return {name: Array(value.numpy()) for name, value in self.named_variables()}
+        return {n: Array(value.numpy(), value.dtype) for n, value in self.named_variables()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Takes the values of parameters and buffers from arrays by their paths.

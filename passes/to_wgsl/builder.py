@@ -35,6 +35,8 @@ from stepwell.dialects.wgsl.expressions import (
     ConvertOp,
     ExtractOp,
     LoadOp,
+    ShlOp,
+    ShrOp,
 )
 from stepwell.dialects.wgsl.module import Builtin, BuiltinOp, PrivateVarOp
 from stepwell.dialects.wgsl.statements import VarOp
@@ -54,7 +56,13 @@ from stepwell.dialects.wgsl.types import (
 
 OpT = TypeVar("OpT", bound=Operation)
 
-_SCALARS: dict[Attribute, Attribute] = {f32: f32, f16: f16, i32: i32, i1: i1, IndexType(): u32}
+_SCALARS: dict[Attribute, Attribute] = {
+    **{IntegerType(width): i32 for width in (2, 4, 8, 16, 32)},
+    f32: f32,
+    f16: f16,
+    i1: i1,
+    IndexType(): u32,
+}
 _COMPONENTS = [IntegerAttr(i, i32) for i in range(4)]
 _NONFINITE_BITS = {math.inf: 0x7F800000, -math.inf: 0xFF800000}
 _NAN_BITS = 0x7FC00000
@@ -95,7 +103,9 @@ class Builder:
             value.name_hint = source.name_hint
 
     def type(self, source: Attribute) -> Attribute:
-        """The WGSL type of a scalar or vector: index is ui32, everything else stays."""
+        """The WGSL type of a scalar or vector: index is ui32, a narrow integer an i32 of the same
+        signed value, everything else stays.
+        """
         known = self._types.get(source)
         if known is None:
             known = self._types[source] = self._convert_type(source)
@@ -213,6 +223,13 @@ class Builder:
             if element in (f32, f16) and abs(constant) <= _EXACT:
                 return self.number(float(constant), type)
         return self.emit(ConvertOp, (value,), type)
+
+    def narrowed(self, value: SSAValue, bits: int) -> SSAValue:
+        """The low bits of an integer as a signed number: `value << (32 - bits) >> (32 - bits)`."""
+        value = self.convert(value, i32)
+        amount = self.number(32 - bits, with_element(value.type, u32))
+        high = self.emit(ShlOp, (value, amount), value.type)
+        return self.emit(ShrOp, (high, amount), value.type)
 
     def load(self, ref: SSAValue) -> SSAValue:
         return self.emit(LoadOp, (ref,), pointee(ref.type))

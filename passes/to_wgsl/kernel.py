@@ -33,6 +33,7 @@ from stepwell.dialects.wgsl.statements import (
 from stepwell.dialects.wgsl.types import Access, AddressSpace, RefType, u32
 from stepwell.passes.to_wgsl.builder import Builder, unsupported
 from stepwell.passes.to_wgsl.memory import Memory, layout, load_scalar, scalars_type, space
+from stepwell.passes.to_wgsl.packed import Packed, PackedMemory, packed_layout
 from stepwell.passes.to_wgsl.values import RULES
 
 
@@ -51,7 +52,7 @@ class KernelConversion:
         self.declarations = Block()
         entry = Block()
         self.b = Builder(self.declarations, entry)
-        self.memories: dict[SSAValue, Memory] = {}
+        self.memories: dict[SSAValue, Memory | PackedMemory] = {}
         self.scalars: dict[SSAValue, int] = {}
         self.scalar_buffer: BindingOp | None = None
         self.shares_storage = False
@@ -86,13 +87,17 @@ class KernelConversion:
                 self.scalars[argument] = slot
                 bindings.append(-1)
                 continue
-            form = layout(argument)
+            form = packed_layout(argument) or layout(argument)
             self.shares_storage |= form.stored and form.loaded
             access = Access.READ_WRITE if form.stored else Access.READ
             binding = BindingOp(0, count, RefType(AddressSpace.STORAGE, access, form.array))
             binding.result.name_hint = argument.name_hint or f"buffer{i}"
             self.declarations.add_op(binding)
-            self.memories[argument] = Memory(binding.result, form)
+            self.memories[argument] = (
+                PackedMemory(binding.result, form)
+                if isinstance(form, Packed)
+                else Memory(binding.result, form)
+            )
             bindings.append(count)
             count += 1
         if self.scalars:
@@ -124,8 +129,7 @@ class KernelConversion:
             value = self.memories[source].load(self.b, op)
         else:
             assert self.scalar_buffer is not None
-            type = self.b.type(result.type)
-            value = load_scalar(self.b, self.scalar_buffer.result, slot, type)
+            value = load_scalar(self.b, self.scalar_buffer.result, slot, result.type)
         self.b.map(result, value)
 
     def store(self, op: Operation) -> None:
@@ -134,7 +138,9 @@ class KernelConversion:
 
     def update(self, op: Operation) -> None:
         assert isinstance(op, memref.AtomicRMWOp)
-        self.b.map(op.result, self.memories[op.memref].update(self.b, op))
+        memory = self.memories[op.memref]
+        assert isinstance(memory, Memory), "what is packed is not updated"
+        self.b.map(op.result, memory.update(self.b, op))
 
     def allocate(self, op: Operation) -> None:
         assert isinstance(op, memref.AllocaOp) and isinstance(op.memref.type, MemRefType)

@@ -7,9 +7,10 @@ from math import prod
 from typing import TypeAlias
 
 from xdsl.dialects import arith, memref, scf, vector
-from xdsl.dialects.builtin import IntegerAttr, MemRefType, NoneAttr, f16, i1, i32
+from xdsl.dialects.builtin import IntegerAttr, IntegerType, MemRefType, NoneAttr, f16, i1, i32
 from xdsl.ir import Attribute, BlockArgument, SSAValue
 
+from stepwell.dialects.array.base import is_narrow
 from stepwell.dialects.build import create
 from stepwell.dialects.wgsl import concurrency as c
 from stepwell.dialects.wgsl.expressions import (
@@ -82,7 +83,8 @@ def layout(source: SSAValue) -> Layout:
     Where every vector access has the same width, the array is one of vectors, the last of which may
     reach beyond the memref as memory comes in multiples of 16 bytes; scalar accesses select a
     component. Else it is one of scalars, and vector accesses are split. i1 is ui32; what
-    `memref.atomic_rmw` touches is atomic.
+    `memref.atomic_rmw` touches is atomic. A narrow integer is i32 (in buffers they are packed, see
+    `packed.py`).
 
     An array of more than `LARGEST` bytes is as long as its binding. Others have their size, so that
     the device refuses a binding that is too small.
@@ -98,6 +100,8 @@ def layout(source: SSAValue) -> Layout:
         unsupported(accesses[0], f"memory in a kernel has one dimension, not {type}")
     length = prod(shape)
     element: Attribute = u32 if type.element_type == i1 else type.element_type
+    if is_narrow(element):
+        element = i32
     stored = any(isinstance(access, Store | memref.AtomicRMWOp) for access in accesses)
     loaded = any(isinstance(access, Load | memref.AtomicRMWOp) for access in accesses)
     updates = [access for access in accesses if isinstance(access, memref.AtomicRMWOp)]
@@ -106,7 +110,7 @@ def layout(source: SSAValue) -> Layout:
         if len(signs) > 1:
             unsupported(updates[0], "the same memory is updated signed and unsigned")
         atomic = AtomicType(signs.pop() if signs else i32)
-        return Layout(_array(atomic, length, BYTES[i32]), 1, True, stored, loaded)
+        return Layout(array_of(atomic, length, BYTES[i32]), 1, True, stored, loaded)
     widths = {
         lanes_of(access.result.type if isinstance(access, vector.LoadOp) else access.vector.type)
         for access in accesses
@@ -114,12 +118,13 @@ def layout(source: SSAValue) -> Layout:
     }
     lanes = widths.pop() if len(widths) == 1 else 1
     if lanes not in (2, 4):
-        return Layout(_array(element, length, BYTES[element]), 1, False, stored, loaded)
-    array = _array(vector_of(element, lanes), -(-length // lanes), lanes * BYTES[element])
+        return Layout(array_of(element, length, BYTES[element]), 1, False, stored, loaded)
+    array = array_of(vector_of(element, lanes), -(-length // lanes), lanes * BYTES[element])
     return Layout(array, lanes, False, stored, loaded)
 
 
-def _array(element: Attribute, length: int, stride: int) -> ArrayType:
+def array_of(element: Attribute, length: int, stride: int) -> ArrayType:
+    """An array of elements that are `stride` bytes apart."""
     return ArrayType(element, length if length * stride <= LARGEST else None)
 
 
@@ -309,7 +314,9 @@ def scalars_type(slots: int) -> RefType:
 
 
 def load_scalar(b: Builder, scalars: SSAValue, slot: int, type: Attribute) -> SSAValue:
-    """A host scalar from its 4 bytes: f16 in the low half, a bool as any bit."""
+    """A host scalar of a kernel type from its 4 bytes: f16 and narrow integers at the low end, a
+    bool as any bit.
+    """
     element = b.emit(IndexOp, (scalars, b.u32(slot // _SLOTS)), indexed(scalars.type))
     bits = b.component(b.load(element), slot % _SLOTS)
     if type == i1:
@@ -317,6 +324,9 @@ def load_scalar(b: Builder, scalars: SSAValue, slot: int, type: Attribute) -> SS
     if type == f16:
         halves = b.emit(Unpack2x16floatOp, (bits,), vector_of(f32, 2))
         return b.convert(b.component(halves, 0), f16)
+    if is_narrow(type):
+        assert isinstance(type, IntegerType)
+        return b.narrowed(bits, type.bitwidth)
     return bits if type == u32 else b.emit(BitcastOp, (bits,), type)
 
 

@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import (
     i1,
     i32,
 )
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from stepwell.dialects import kernel
 from stepwell.dialects.build import first_result
@@ -55,19 +55,16 @@ def _constant(b: Builder, op: Operation) -> SSAValue:
     type = b.type(op.result.type)
     value = op.value
     if isinstance(value, IntegerAttr):
-        # A signless attribute holds true as -1.
-        number = value.value.data
-        return b.number(
-            number & 1 if type == i1 else number % 2**32 if type == u32 else number, type
-        )
+        return b.number(_integer(value.value.data, op.result.type, type), type)
     if isinstance(value, FloatAttr):
         number = value.value.data
         return b.number(number, type) if pymath.isfinite(number) else b.nonfinite(number, type)
     if not isinstance(value, DenseIntOrFPElementsAttr):
         unsupported(op, f"the constant {value} has no WGSL form")
     numbers = e.constant_values(value)
-    if element_of(type) == i1:
-        numbers = tuple(int(number) & 1 for number in numbers)
+    if isinstance(value.get_element_type(), IntegerType):
+        source, target = value.get_element_type(), element_of(type)
+        numbers = tuple(_integer(int(number), source, target) for number in numbers)
     if value.is_splat() and pymath.isfinite(numbers[0]):
         return b.number(numbers[0], type)
     element = element_of(type)
@@ -75,6 +72,16 @@ def _constant(b: Builder, op: Operation) -> SSAValue:
         n: b.number(n, element) if pymath.isfinite(n) else b.nonfinite(n, element) for n in numbers
     }
     return b.emit(e.ConstructOp, [scalars[n] for n in numbers], type)
+
+
+def _integer(number: int, source: Attribute, target: Attribute) -> int:
+    """An integer as its WGSL type has it. Signless attributes hold true as -1."""
+    if target == i1:
+        return number & 1
+    if target == u32:
+        return number % 2**32
+    bits = source.bitwidth if isinstance(source, IntegerType) else 32
+    return number if bits == 32 else (number + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
 
 
 # Arithmetic
@@ -270,6 +277,9 @@ def _from_unsigned(b: Builder, op: Operation) -> SSAValue:
     value = b.value(op.operands[0])
     if element_of(value.type) != i1:
         value = b.convert(value, u32)
+        bits = _width(op.operands[0])
+        if bits < 32:
+            value = b.emit(e.AndOp, (value, b.number((1 << bits) - 1, value.type)), value.type)
     return b.convert(value, element_of(b.type(op.results[0].type)))
 
 
@@ -292,11 +302,17 @@ def _from_signed(b: Builder, op: Operation) -> SSAValue:
     return b.convert(value, element_of(b.type(op.results[0].type)))
 
 
+def _width(value: SSAValue) -> int:
+    """The bits of an integer."""
+    element = element_of(value.type)
+    return element.bitwidth if isinstance(element, IntegerType) else 32
+
+
 def _truncate(b: Builder, op: Operation) -> SSAValue:
     value = b.value(op.operands[0])
     type = b.type(op.results[0].type)
     if element_of(type) != i1:
-        unsupported(op, f"WGSL has no {op.results[0].type}")
+        return b.narrowed(value, _width(op.results[0]))
     low = b.emit(e.AndOp, (value, b.number(1, value.type)), value.type)
     return b.emit(e.NeOp, (low, b.number(0, value.type)), type)
 

@@ -18,11 +18,11 @@ BITWISE = partial(elementwise, gradient=False, dtypes="i32 u32")
 
 
 def where_cases():
-    for dtype in [*NUMBERS.split(), "bool"]:
+    for dtype in [*NUMBERS.split(), "bool", "i8", "u4"]:
         for shape in SHAPES:
             yield Case(
                 f"{dtype}-{'x'.join(map(str, shape)) or 'scalar'}",
-                (Argument(shape, "bool"), Argument(shape, dtype), Argument(shape, dtype, (5, 9))),
+                (Argument(shape, "bool"), *(Argument(shape, dtype, b) for b in ((0, 4), (5, 7)))),
                 lambda emit, *operands: emit(ops.WhereOp(*operands)),
                 np.where,
                 gradient=(1, 2) if dtype == "f32" else (),
@@ -30,16 +30,29 @@ def where_cases():
             )
 
 
+def limits(dtype):
+    """The least and the largest number of an integer dtype."""
+    if dtype[0] not in "iu":
+        return -1e9, 1e9
+    bits = int(dtype[1:])
+    return (0, 2**bits - 1) if dtype[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
 def cast_cases():
     values = [0, 1, 2.5, 100.75, 7, 0.25]
     for source in DTYPES:
         for target in DTYPES:
-            signed = source in ("f32", "f16", "i32") and target != "u32"
+            signed = source[0] in "fi" and target != "u32"
             elements = [*values, *(-value for value in values)] if signed else values
+            low, high = limits(source)
+            elements = [value for value in elements if low <= value <= high]
 
             def reference(x, target=target):
-                if target in ("i32", "u32"):
-                    return np.trunc(x).astype(np.int64)
+                if target[0] in "iu":
+                    low, high = limits(target)
+                    if x.dtype.kind == "f":
+                        return np.clip(np.trunc(x), low, high).astype(np.int64)
+                    return (x.astype(np.int64) - low) % (high - low + 1) + low
                 return x != 0 if target == "bool" else x.astype(np.float64)
 
             yield Case(

@@ -50,7 +50,7 @@ class Argument:
         if self.dtype == "bool":
             return np.asarray(rng.random(self.shape) < 0.5)
         low, high = self.bounds
-        if self.dtype in ("i32", "u32"):
+        if self.dtype[0] in "iu":
             return np.asarray(rng.integers(int(low), int(high), self.shape, endpoint=True), dtype)
         return np.asarray(rng.uniform(low, high, self.shape)).astype(dtype)
 

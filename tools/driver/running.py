@@ -20,6 +20,7 @@ from stepwell.backends.reference import ReferenceExecutable
 from stepwell.backends.wgpu.device import Device
 from stepwell.backends.wgpu.executor import Executor
 from stepwell.backends.wgpu.profiler import Profile
+from stepwell.dialects.array.base import DTYPES, numpy_dtype
 from stepwell.passes.pipeline import STAGES
 from stepwell.tools.driver.diagnostics import DiagnosticError, UsageError
 from stepwell.tools.driver.failures import Places
@@ -40,12 +41,7 @@ LAST_STAGE = STAGES[-1].name
 
 _DTYPE = "stepwell.dtype"
 _NUMPY_DTYPES = {
-    "f32": np.dtype(np.float32),
-    "f16": np.dtype(np.float16),
-    "i32": np.dtype(np.int32),
-    "ui32": np.dtype(np.uint32),
-    "i1": np.dtype(np.bool_),
-    "u32": np.dtype(np.uint32),
+    text: numpy_dtype(element) for name, element in DTYPES.items() for text in (name, str(element))
 }
 
 
@@ -164,7 +160,8 @@ def _parameters(function: func.FuncOp, places: Places) -> tuple[Parameter, ...]:
 def _not_an_array(function: func.FuncOp, index: int, type: str, places: Places) -> DiagnosticError:
     return places.error(
         function,
-        f"argument {index} is a {type}; an array of f32, f16, i32, ui32 or i1 can be passed",
+        f"argument {index} is a {type}; arrays of {', '.join(map(str, DTYPES.values()))} can be "
+        "passed",
     )
 
 

@@ -174,3 +174,34 @@ kernel.func @large(%x: memref<268435456xf32>, %y: memref<268435457xf32>)
   memref.store %v, %y[%c0] : memref<268435457xf32>
   kernel.return
 }
+
+// -----
+
+// Narrow integers share words: four of 8 bits are one, stores of less than a word are atomic.
+
+// CHECK:      wgsl.shader @packed
+// CHECK-NEXT:   %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read, !wgsl.array<i32, 16>>
+// CHECK-NEXT:   %y = wgsl.binding 0, 1 : !wgsl.ref<storage, read_write, !wgsl.array<i32, 16>>
+// CHECK-NEXT:   %z = wgsl.binding 0, 2 : !wgsl.ref<storage, read_write, !wgsl.array<!wgsl.atomic<i32>, 8>>
+kernel.func @packed(%x: memref<64xi8>, %y: memref<64xi8>, %z: memref<64xi4>)
+    attributes {workgroup_size = array<i32: 16, 1, 1>, grid = array<i32: 1, 1, 1>} {
+  %t = "gpu.thread_id"() <{dimension = #gpu<dim x>}> : () -> index
+  %c4 = arith.constant 4 : index
+  %i = arith.muli %t, %c4 : index
+  // CHECK:      %[[REF:.*]] = wgsl.index %x[%t]
+  // CHECK-NEXT: %[[WORD:.*]] = wgsl.load %[[REF]]
+  // CHECK-NEXT: %[[WORDS:.*]] = wgsl.construct %[[WORD]] : i32 -> vector<4xi32>
+  // CHECK:      %[[HIGH:.*]] = wgsl.shl %[[WORDS]], %{{.*}} : vector<4xi32>
+  // CHECK:      %v = wgsl.shr %[[HIGH]], %{{.*}} : vector<4xi32>
+  %v = vector.load %x[%i] : memref<64xi8>, vector<4xi8>
+  // CHECK-NOT:  wgsl.atomic
+  // CHECK:      wgsl.store
+  vector.store %v, %y[%i] : memref<64xi8>, vector<4xi8>
+  %s = memref.load %x[%t] : memref<64xi8>
+  %w = arith.extsi %s : i8 to i32
+  %n = arith.trunci %w : i32 to i4
+  // CHECK:      wgsl.atomic_and
+  // CHECK:      wgsl.atomic_or
+  memref.store %n, %z[%t] : memref<64xi4>
+  kernel.return
+}

@@ -60,7 +60,7 @@ func.func @main(%s: f32) {
 
 func.func @main(%s: f64) {
   %0 = webgpu.buffer "scalars", 16
-  // expected-error @below {{f64 is not f32, f16, i32, ui32 or i1}}
+  // expected-error @below {{f64 is not f32, f16, i32, ui32, i1 or a narrow integer}}
   "webgpu.write_buffer"(%s, %0) <{slot = 0 : i32}> : (f64, !webgpu.buffer) -> ()
   func.return
 }
