@@ -93,9 +93,7 @@ def _indexed(op: IndexedOp, emit: Emitter, operands: Values) -> SSAValue:
 
 def _narrow(emit: Emitter, value: SSAValue, result: Tensor) -> SSAValue:
     """The f32 accumulator rounded to the f16 result."""
-    return map_form(
-        emit, [value], result, lambda inner, arguments: inner(arith.TruncFOp(arguments[0], f16))
-    )
+    return map_form(emit, [value], result, lambda inner, args: inner(arith.TruncFOp(args[0], f16)))
 
 
 def _widen(emit: Emitter, value: SSAValue, type_: Attribute) -> SSAValue:
