@@ -11,38 +11,52 @@ from functools import cache
 from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.interfaces import ConditionallySpeculatableInterface, HasFolderInterface
 from xdsl.ir import Attribute, Block, ErasedSSAValue, Operation
 from xdsl.irdl import IRDLOperation
-from xdsl.traits import OpTrait
+from xdsl.traits import OpTrait, SameOperandsAndResultType
 
-from stepwell.dialects.array.base import ArrayOp
+_BY_TYPES = {
+    OpTrait.verify,
+    SameOperandsAndResultType.verify,
+    *(
+        type(trait).verify
+        for interface in (ConditionallySpeculatableInterface, HasFolderInterface)
+        for trait in interface.traits
+    ),
+}
+"""How traits verify that look at nothing but types and attributes."""
 
 
 def verify(module: ModuleOp) -> None:
     """Raises what `module.verify()` raises, if and only if that does."""
-    _Verifier().operation(module)
+    Verifier().operation(module)
 
 
-class _Verifier:
-    """One verification: attributes live as long as the module, so that their ids stay theirs."""
+class Verifier:
+    """Remembers which operations are valid. It keeps their attributes, whose ids stay theirs."""
 
     def __init__(self) -> None:
         self._valid: set[tuple[Any, ...]] = set()
         self._same: set[tuple[Any, ...]] = set()
         """Of `_valid`, what was found so with the very same attributes: no need to compare."""
         self._by_value: dict[Attribute, int] = {}
-        self._by_id: dict[int, int] = {}
+        self._by_id: dict[int, tuple[int, Attribute]] = {}
 
     def operation(self, op: Operation) -> None:
         """Verifies what it holds, then itself."""
-        if op.regions or op._successors or not _speaks_of_itself(type(op)):
-            for region in op.regions:
-                for block in region.blocks:
-                    if block.parent is not region:
-                        raise ValueError("a block's parent is not the region that holds it")
-                    self._block(block)
-            op.verify(verify_nested_ops=False)
-        elif op.next_op is None:  # Whether it may end its block depends on the block.
+        for region in op.regions:
+            for block in region.blocks:
+                if block.parent is not region:
+                    raise ValueError("a block's parent is not the region that holds it")
+                self._block(block)
+        self.itself(op)
+
+    def itself(self, op: Operation) -> None:
+        """Verifies an operation, not what it holds."""
+        # Whether an operation may end its block depends on the block.
+        alone = op.next_op is None or op.regions or op._successors
+        if alone or not _speaks_of_itself(type(op)):
             op.verify(verify_nested_ops=False)
         else:
             self._once(op)
@@ -84,22 +98,22 @@ class _Verifier:
 
     def _number(self, attribute: Attribute) -> int:
         """The same for equal attributes."""
-        number = self._by_id.get(id(attribute))
-        if number is None:
-            number = self._by_value.setdefault(attribute, len(self._by_value))
-            self._by_id[id(attribute)] = number
-        return number
+        known = self._by_id.get(id(attribute))
+        if known is None:
+            known = self._by_value.setdefault(attribute, len(self._by_value)), attribute
+            self._by_id[id(attribute)] = known
+        return known[0]
 
 
 @cache
 def _speaks_of_itself(kind: type[Operation]) -> bool:
     """Whether nothing but types and attributes is verified: no code of its own, in class or trait.
 
-    `irdl_op_definition` derives a class from the one that was written, which comes second. What
-    `ArrayOp.verify_` runs is the shape rule, a function of types and properties.
+    `irdl_op_definition` derives a class from the one that was written, which comes second.
     """
-    return (
-        issubclass(kind, IRDLOperation)
-        and kind.__mro__[1].verify_ in (IRDLOperation.verify_, ArrayOp.verify_)
-        and all(type(trait).verify is OpTrait.verify for trait in kind.traits)
+    if not issubclass(kind, IRDLOperation):
+        return False
+    owner = next(base for base in kind.__mro__[1:] if "verify_" in vars(base))
+    return (owner is Operation or "VERIFIED_BY_TYPES" in vars(owner)) and all(
+        type(trait).verify in _BY_TYPES for trait in kind.traits
     )

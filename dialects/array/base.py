@@ -179,6 +179,9 @@ class ArrayOp(IRDLOperation, ABC):
 
     traits = traits_def(Pure(), CanonicalForm())
 
+    VERIFIED_BY_TYPES: ClassVar[bool] = True
+    """What `verify_` below finds is a matter of types and properties alone."""
+
     def __init__(
         self,
         *operands: SSAValue,

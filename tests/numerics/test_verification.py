@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from xdsl.dialects import arith, func, scf
 from xdsl.dialects.builtin import FunctionType, IndexType, IntegerAttr, ModuleOp, f32, i32
-from xdsl.ir import Block, Region
+from xdsl.ir import Block, Operation, Region
 from xdsl.utils.exceptions import VerifyException
 
 from stepwell.dialects.kernel import FuncOp, ReturnOp
@@ -32,6 +32,14 @@ def test_valid_modules_pass() -> None:
     found, _ = module()
     verify(found)
     verify(ModuleOp([]))
+
+
+def test_equal_operations_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, adds = module()
+    seen: list[Operation] = []
+    monkeypatch.setattr(type(adds[0]), "verify", lambda op: seen.append(op))
+    verify(found)
+    assert seen == adds[:1]
 
 
 @pytest.mark.parametrize("which", range(4))

@@ -15,7 +15,7 @@ from stepwell.tools.driver.failures import Places
 from stepwell.tools.driver.pipelines import Nested, Node, PassNode, StageNode
 from stepwell.tools.driver.printing import IRPrinter
 from stepwell.tools.driver.timing import Timer
-from stepwell.tools.driver.verifier import InvalidOpError, verify
+from stepwell.tools.driver.verifier import InvalidOpError, OrderedVerifier
 
 
 class PassManager:
@@ -34,6 +34,7 @@ class PassManager:
         self._places = places
         self._printer = printer
         self._timer = timer
+        self._verifier = OrderedVerifier()
         self._verify_each = verify_each
 
     def run(self, nodes: Sequence[Node], module: ModuleOp) -> None:
@@ -43,8 +44,8 @@ class PassManager:
     def verify(self, op: Operation, suffix: str = "") -> None:
         """Verifies an operation; `suffix` ends the message of a failure."""
         try:
-            with self._timer.scope("(verify)"):
-                verify(op)
+            with self._timer.aside("Verification"):
+                self._verifier.verify(op)
         except InvalidOpError as error:
             # Messages that front ends show too name the operation themselves.
             prefix = "" if f"{error.op.name}: " in error.message else f"'{error.op.name}' op "

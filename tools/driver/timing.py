@@ -39,6 +39,20 @@ class Timer:
             node.seconds += time.perf_counter() - start
             self._stack.pop()
 
+    @contextmanager
+    def aside(self, label: str) -> Generator[None]:
+        """Times a block as one line of its own, which the scopes around it do not count."""
+        around, self._stack = self._stack, self._stack[:1]
+        start = time.perf_counter()
+        try:
+            with self.scope(label):
+                yield
+        finally:
+            self._stack = around
+            spent = time.perf_counter() - start
+            for node in around[1:]:
+                node.seconds -= spent
+
     def report(self) -> str:
         """The tree with seconds and the share of the total; `Rest` is what no scope covers."""
         total = max(time.perf_counter() - self._started, 1e-9)

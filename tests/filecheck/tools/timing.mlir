@@ -4,12 +4,10 @@
 // CHECK:       Total Execution Time: {{[0-9.]+}} seconds
 // CHECK:       ----Wall Time----  ----Name----
 // CHECK-NEXT:  {{[0-9.]+ \( *[0-9.]+%\)}}  Parser
-// CHECK-NEXT:  (verify)
+// CHECK-NEXT:  Verification
 // CHECK-NEXT:  {{[0-9.]+ \( *[0-9.]+%\)}}  'func.func' Pipeline
 // CHECK-NEXT:  {{ \( *[0-9.]+%\)}}    canonicalize
-// CHECK-NEXT:  {{ \( *[0-9.]+%\)}}      (verify)
 // CHECK-NEXT:  {{ \( *[0-9.]+%\)}}    cse
-// CHECK-NEXT:  {{ \( *[0-9.]+%\)}}      (verify)
 // CHECK-NEXT:  {{ \( *[0-9.]+%\)}}  dce
 // CHECK:       Rest
 // CHECK-NEXT:  (100.0%)  Total
