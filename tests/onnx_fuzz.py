@@ -1,0 +1,279 @@
+"""Random ONNX models by nnsmith, which must give what onnxruntime gives.
+
+`python tests/onnx_fuzz.py --count 2000` makes models until so many were compared, prints those that
+differ and fails if there are any. It needs nnsmith, and PyTorch to write what nnsmith makes:
+
+    pip install --no-deps nnsmith==0.1.0 z3-solver multipledispatch appdirs omegaconf==2.3.0 \\
+        antlr4-python3-runtime==4.9.3 pyyaml
+
+`--keep --count 200` writes tests/onnx_random.zip anew: the first ones that are small. The tests
+read that, and need no nnsmith.
+
+A model is compared on inputs for which every number in it is finite and onnxruntime's own result
+does not hang on roundings: it stays with optimisation on, with inputs an ulp or two away, and no
+comparison, rounding or argmax in it is closer than that to turning. Models without such inputs, or
+of types other than f32, i32 and bool (i64 and f64 inside), are left out. All this is decided before
+Stepwell sees the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import ModelProto, TensorProto, helper, numpy_helper, shape_inference
+
+import stepwell as sw
+
+KEPT = Path(__file__).parent / "onnx_random.zip"
+_KEPT_BYTES = 8192
+_TYPES = {"FLOAT", "INT32", "BOOL", "INT64", "DOUBLE"}
+_RANGES = [(-1, 1), (0, 1), (-0.3, 0.9), (1, 2), (1, 9), (-6, 6)]
+_ATTEMPTS = 12
+_RTOL, _ATOL = 1e-3, 1e-4
+
+Values = dict[str, np.ndarray[Any, Any]]
+
+
+def generated(seed: int) -> ModelProto | None:
+    """A model of 5 to 30 operations; None where its types do not exist in ONNX."""
+    import torch
+    from nnsmith.abstract.dtype import DType
+    from nnsmith.graph_gen import model_gen
+    from nnsmith.materialize.onnx import ONNXModelCPU
+
+    random.seed(seed)
+    np.random.seed(seed)
+    operators = sorted(ONNXModelCPU.operators(), key=lambda operator: operator.__name__)
+    made = model_gen(
+        opset=operators, method="concolic", seed=seed, max_nodes=5 + seed % 26,
+        max_elem_per_tensor=4096, dtype_choices=[DType.float32, DType.int32, DType.bool],
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    export = torch.onnx.export
+    torch.onnx.export = partial(export, dynamo=False)
+    try:
+        return ONNXModelCPU.from_gir(made.make_concrete()).get_onnx_from_torch()
+    except (NotImplementedError, RuntimeError, shape_inference.InferenceError):
+        return None
+    finally:
+        torch.onnx.export = export
+
+
+def kept() -> dict[int, ModelProto]:
+    """The models of the archive by their seeds."""
+    with zipfile.ZipFile(KEPT) as archive:
+        names = archive.namelist()
+        return {int(name): onnx.load_model_from_string(archive.read(name)) for name in names}
+
+
+def comparable(model: ModelProto, seed: int) -> tuple[Values, Values] | None:
+    """Inputs and onnxruntime's outputs for them, on which a comparison has a meaning."""
+    if not _types(model) <= _TYPES:
+        return None
+    outputs = [output.name for output in model.graph.output]
+    try:
+        plain, whole = _session(model), _session(_with_all_values(model))
+        optimised = _session(model, optimised=True)
+    except Exception as error:  # an operator of a type that onnxruntime has not
+        if "NOT_IMPLEMENTED" in str(error):
+            return None
+        raise
+    names = [output.name for output in whole.get_outputs()]
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for attempt in range(seed * _ATTEMPTS, (seed + 1) * _ATTEMPTS):
+        inputs = _inputs(model, attempt)
+        values = dict(zip(names, whole.run(None, inputs), strict=True))
+        if not all(map(_ordinary, values.values())) or _on_edge(
+            model, {**weights, **inputs, **values}
+        ):
+            continue
+        expected = {name: values[name] for name in outputs}
+        near = (optimised.run(None, inputs), *(
+            plain.run(None, _moved(inputs, attempt + i)) for i in range(3)
+        ))  # fmt: skip
+        if all(
+            not difference(theirs, value, _RTOL / 5, _ATOL / 5)
+            for run in near
+            for theirs, value in zip(run, expected.values(), strict=True)
+        ):
+            return inputs, expected
+    return None
+
+
+def difference(
+    ours: np.ndarray[Any, Any],
+    theirs: np.ndarray[Any, Any],
+    rtol: float = _RTOL,
+    atol: float = _ATOL,
+) -> str:
+    """What differs; nothing where they are equal."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
+        return f"{ours.dtype}{list(ours.shape)} instead of {theirs.dtype}{list(theirs.shape)}"
+    floats = theirs.dtype.kind == "f"
+    bad = ~np.isclose(ours, theirs, rtol, atol) if floats else ours != theirs
+    if not bad.any():
+        return ""
+    at = tuple(int(i) for i in np.argwhere(bad)[0])
+    return f"{bad.sum()} of {bad.size}, at {list(at)} {ours[at]} instead of {theirs[at]}"
+
+
+def problems(model: ModelProto, inputs: Values, expected: Values) -> list[str]:
+    """Where Stepwell's outputs differ."""
+    outputs = sw.onnx.load(model, float64="float32")(inputs)
+    found = {name: difference(outputs[name], value) for name, value in expected.items()}
+    return [f"{name}: {text}" for name, text in found.items() if text]
+
+
+def _types(model: ModelProto) -> set[str]:
+    graph = shape_inference.infer_shapes(model).graph
+    values = (*graph.input, *graph.output, *graph.value_info)
+    elements = {value.type.tensor_type.elem_type for value in values}
+    elements |= {tensor.data_type for tensor in graph.initializer}
+    return {TensorProto.DataType.Name(element) for element in elements}
+
+
+def _session(model: ModelProto, optimised: bool = False) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = (
+        levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
+    )
+    providers = ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+
+
+def _with_all_values(model: ModelProto) -> ModelProto:
+    """The model with every value in it as an output."""
+    whole = ModelProto()
+    whole.CopyFrom(model)
+    outputs = {output.name for output in model.graph.output}
+    for node in model.graph.node:
+        for name in node.output:
+            if name and name not in outputs:
+                whole.graph.output.append(helper.make_empty_tensor_value_info(name))
+    return whole
+
+
+def _inputs(model: ModelProto, seed: int) -> Values:
+    rng = np.random.default_rng(seed)
+    low, high = _RANGES[seed % len(_RANGES)]
+    weights = {tensor.name for tensor in model.graph.initializer}
+    values: Values = {}
+    for declared in model.graph.input:
+        if declared.name in weights:
+            continue
+        tensor = declared.type.tensor_type
+        shape = [dim.dim_value for dim in tensor.shape.dim]
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        if dtype.kind == "f":
+            value = rng.uniform(low, high, shape)
+        else:
+            value = rng.integers(0, 2, shape) if dtype.kind == "b" else rng.integers(-3, 10, shape)
+        values[declared.name] = np.asarray(value, dtype)
+    return values
+
+
+def _moved(inputs: Values, seed: int) -> Values:
+    """The inputs with floats some ulps away."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: np.asarray(v * (1 + rng.uniform(-1e-6, 1e-6, v.shape)), v.dtype)
+        if v.dtype.kind == "f" else v
+        for name, v in inputs.items()
+    }  # fmt: skip
+
+
+def _ordinary(value: np.ndarray[Any, Any]) -> bool:
+    """Whether all numbers are finite, and no integer needs more than 32 bits."""
+    limit = 2.0**31 if value.dtype.kind == "i" else 1e30
+    return bool((np.abs(value.astype(np.float64)) < limit).all())
+
+
+def _on_edge(model: ModelProto, values: Values) -> bool:
+    """Whether a discontinuous operator reads a number next to where it turns."""
+
+    def close(a: Any, b: Any) -> bool:
+        return bool(((a != b) & (np.abs(a - b) <= 1e-5 * np.maximum(np.abs(a), np.abs(b)))).any())
+
+    for node in model.graph.node:
+        read = [values[name] for name in node.input if name in values]
+        if not read or read[0].dtype.kind != "f" or not read[0].size:
+            continue
+        x = read[0].astype(np.float64)
+        if node.op_type in ("Greater", "Less", "Equal", "GreaterOrEqual", "LessOrEqual"):
+            edge = close(x, read[1])
+        elif node.op_type in ("Floor", "Ceil", "Cast"):
+            edge = close(x, np.round(x))
+        elif node.op_type == "Round":
+            edge = close(x, np.floor(x) + 0.5)
+        elif node.op_type in ("ArgMax", "ArgMin"):
+            axis = helper.get_node_attr_value(node, "axis")
+            ordered = np.sort(x, axis)
+            edge = close(ordered.take(range(1, x.shape[axis]), axis),
+                         ordered.take(range(x.shape[axis] - 1), axis))  # fmt: skip
+        else:
+            continue
+        if edge:
+            return True
+    return False
+
+
+def _candidates(seed: int) -> Iterator[tuple[int, ModelProto, Values, Values]]:
+    for number in count(seed):
+        model = generated(number)
+        found = None if model is None else comparable(model, number)
+        if model is not None and found is not None:
+            yield number, model, *found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0, help="of the first model")
+    parser.add_argument("--keep", action="store_true", help="write them to tests/onnx_random.zip")
+    arguments = parser.parse_args(argv)
+    warnings.simplefilter("ignore")
+    kept: dict[int, bytes] = {}
+    compared = failed = 0
+    for seed, model, inputs, expected in _candidates(arguments.seed):
+        text = model.SerializeToString()
+        if arguments.keep:
+            if len(text) <= _KEPT_BYTES:
+                kept[seed] = text
+            compared = len(kept)
+        else:
+            compared += 1
+            try:
+                found = problems(model, inputs, expected)
+            except Exception as error:  # whatever it is, it is to be reported
+                found = [f"{type(error).__name__}: {error}"]
+            for problem in found:
+                print(f"seed {seed}: {problem}", flush=True)
+            failed += bool(found)
+        if compared == arguments.count:
+            break
+    if arguments.keep:
+        with zipfile.ZipFile(KEPT, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for seed, text in kept.items():
+                archive.writestr(zipfile.ZipInfo(str(seed)), text, zipfile.ZIP_DEFLATED)
+    print(f"{compared} models, {failed} differ")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
