@@ -57,11 +57,26 @@ def _convolution(
 ) -> Array:
     name = f"conv{rank}d"
     data, kernel = _operands(name, rank, x, weight, "[outputs, channels / groups, kernel...]")
+    product = convolved(name, data, kernel, stride, padding, dilation, groups)
+    return _biased(name, product, bias)
+
+
+def convolved(
+    name: str,
+    data: Tracer,
+    kernel: Tracer,
+    stride: Sizes,
+    padding: str | Padding,
+    dilation: Sizes,
+    groups: int,
+) -> Tracer:
+    """The convolution of operands of one dtype."""
+    rank = data.ndim - 2
     strides = each(name, "stride", stride, rank)
     dilations = each(name, "dilation", dilation, rank)
     low, high = _padding(name, padding, kernel.shape[2:], strides, dilations)
     form = ops.form_of(strides, low, high, dilations, groups)
-    return _biased(name, emit(ops.ConvolutionOp(data.value, kernel.value, form)), bias)
+    return emit(ops.ConvolutionOp(data.value, kernel.value, form))
 
 
 def _operands(

@@ -17,6 +17,7 @@ from stepwell.frontend import (
     losses,
     normalization,
     pooling,
+    quantization,
     reductions,
     sampling,
     scans,
@@ -38,6 +39,7 @@ from stepwell.frontend.linalg import *
 from stepwell.frontend.losses import *
 from stepwell.frontend.normalization import *
 from stepwell.frontend.pooling import *
+from stepwell.frontend.quantization import *
 from stepwell.frontend.reductions import *
 from stepwell.frontend.sampling import *
 from stepwell.frontend.scans import *
@@ -61,6 +63,7 @@ __all__ += linalg.__all__
 __all__ += losses.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
+__all__ += quantization.__all__
 __all__ += reductions.__all__
 __all__ += sampling.__all__
 __all__ += scans.__all__

@@ -21,6 +21,7 @@ from stepwell.frontend.nn.layers import (
     Tanh,
 )
 from stepwell.frontend.nn.module import Buffer, Module, Parameter, functional_call
+from stepwell.frontend.nn.quantization import QuantizedLinear, quantize
 
 __all__ = [
     "GELU",
@@ -36,6 +37,7 @@ __all__ = [
     "Module",
     "ModuleList",
     "Parameter",
+    "QuantizedLinear",
     "RMSNorm",
     "ReLU",
     "Sequential",
@@ -46,4 +48,5 @@ __all__ = [
     "functional",
     "functional_call",
     "init",
+    "quantize",
 ]
