@@ -79,15 +79,16 @@ class Array:
 
     def take_data(self) -> Data:
         """The elements, which the array gives up."""
-        data = self.data
+        data = self._data
         self._data = None
-        return data
+        return self.data if data is None else data
 
     def place(self, device: Any) -> Data:
         """The elements on an open device (as they are for None), where they stay from now on."""
-        data = self.data
-        here = getattr(data, "device", None)
-        if device is None or here is device:
+        data = self._data
+        if data is None:
+            return self.data  # Raises.
+        if device is None or getattr(data, "device", None) is device:
             return data
         upload = getattr(device, "array", None)
         values = data if isinstance(data, np.ndarray) else data.numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from os import PathLike
@@ -74,6 +74,14 @@ def describe(leaf: Any, name: str = "an argument") -> Spec:
         f"{name} is a {type(leaf).__name__}, which is neither an array nor a number; name its "
         "position in `static_argnums` if the function should be compiled for its value"
     )
+
+
+def kind_of(leaf: Any) -> Hashable:
+    """Equal for leaves that one program takes: what `describe` tells of them."""
+    if isinstance(leaf, Array):
+        return leaf.shape, leaf.dtype.name, False
+    spec = describe(leaf)
+    return spec.shape, spec.dtype.name, spec.weak
 
 
 @dataclass(frozen=True)

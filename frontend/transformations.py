@@ -21,7 +21,7 @@ from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import emit, lift, trace
 from stepwell.frontend.compilation import TracedCall, build, trace_call
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.executable import Executable, Spec, default_device, describe
+from stepwell.frontend.executable import Executable, Spec, default_device, describe, kind_of
 from stepwell.frontend.tracing import Tracer, user_location
 from stepwell.frontend.tree import Structure, flatten, paths, unflatten
 
@@ -71,9 +71,8 @@ class Jit(Generic[R]):
         static = tuple((i, type(args[i]), args[i]) for i in sorted(self._static) if i < len(args))
         dynamic = tuple(None if i in self._static else arg for i, arg in enumerate(args))
         leaves, structure = flatten((dynamic, kwargs))
-        specs = tuple([describe(leaf) for leaf in leaves])
         device = self._device or default_device()
-        key = (structure, specs, static, target, device)
+        key = (structure, tuple(map(kind_of, leaves)), static, target, device)
         try:
             found = self._executables.setdefault(key, [])
         except TypeError as error:
@@ -81,6 +80,7 @@ class Jit(Generic[R]):
         for executable in found:
             if executable.is_current():
                 return leaves, executable
+        specs = [describe(leaf) for leaf in leaves]
         call = self._trace(args, structure, specs, dynamic, kwargs)
         executable = build(call, device, target)
         found.append(executable)

@@ -10,8 +10,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias, cast
 
 
@@ -40,13 +41,13 @@ def _flatten(tree: Any, leaves: list[Any]) -> Structure:
         leaves.append(tree)
         return LEAF
     if kind is tuple or kind is list:
-        return Node(kind, (), tuple([_flatten(child, leaves) for child in tree]))
+        return Node(kind, (), _flatten_all(tree, leaves))
     if kind is dict:
         try:
             keys = tuple(sorted(tree))
         except TypeError:
             keys = tuple(tree)
-        return Node(dict, keys, tuple([_flatten(tree[key], leaves) for key in keys]))
+        return Node(dict, keys, _flatten_all([tree[key] for key in keys], leaves))
     if tree is None:
         return Node(type(None), (), ())
     if kind is slice:
@@ -61,6 +62,13 @@ def _flatten(tree: Any, leaves: list[Any]) -> Structure:
         return Node(kind, names, tuple([_flatten(getattr(tree, n), leaves) for n in names]))
     leaves.append(tree)
     return LEAF
+
+
+def _flatten_all(trees: Sequence[Any], leaves: list[Any]) -> tuple[Structure, ...]:
+    if all(map(_is_leaf, map(type, trees))):  # A call takes dicts of hundreds of arrays.
+        leaves += trees
+        return (LEAF,) * len(trees)
+    return tuple([_flatten(tree, leaves) for tree in trees])
 
 
 @cache
@@ -80,7 +88,10 @@ def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
     if isinstance(structure, str):
         return next(leaves)
     kind, keys, children = structure
-    values = [_unflatten(child, leaves) for child in children]
+    if children.count(LEAF) == len(children):
+        values = list(islice(leaves, len(children)))
+    else:
+        values = [_unflatten(child, leaves) for child in children]
     if kind is list:
         return values
     if kind is tuple:

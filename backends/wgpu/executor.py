@@ -273,14 +273,14 @@ class Executor:
             array = arrays[index]
             assert array is not None, "a host scalar cannot be donated"
             array.donate(self.program.name)
+        device = self.device
         return tuple(
-            DeviceArray(
-                self.device,
-                output.shape,
-                output.dtype,
-                None if output.buffer is None else buffers[output.buffer],
-            )
-            for output in self.program.outputs
+            [
+                DeviceArray(
+                    device, o.shape, o.dtype, None if o.buffer is None else buffers[o.buffer]
+                )
+                for o in self.program.outputs
+            ]
         )
 
 

@@ -157,12 +157,15 @@ class Encoder:
         dispatch = raw.wgpuComputePassEncoderDispatchWorkgroups
         null = ffi.NULL
         current: Any = None
+        bound: Any = None
         try:
             for pipeline, group, x, y, z in steps:
                 if pipeline is not current:
                     set_pipeline(compute, pipeline)
                     current = pipeline
-                set_bind_group(compute, 0, group, 0, null)
+                if group is not bound:
+                    set_bind_group(compute, 0, group, 0, null)
+                    bound = group
                 dispatch(compute, x, y, z)
             checked.wgpuComputePassEncoderEnd(compute)
         finally:
