@@ -56,6 +56,10 @@ SHORTEST = 64
 """Elements of a partial result at least."""
 WIDTH = 4
 """Elements that a thread reads at once."""
+NARROWEST = 8
+"""Columns of a workgroup at least: what memory gives at once."""
+LAUNCH = 5_000_000
+"""Elements that a GPU reads in the time that another launch takes."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,10 @@ def _split(op: GenericOp, target: Target, reductions: Sequence[GenericOp]) -> No
     # The final reduction is no longer than a chunk of it.
     parts = min(length // SHORTEST, wanted // max(rows, 1), isqrt(length))
     if columns:
-        parts = teams(op, target, reductions) or parts
+        together = teams(op, target, reductions)
+        parts = together or parts
+        if not together and _is_fast_alone(rows, rows * length, target):
+            return
     if rows * length < target.split_elements or parts < 2 or occupied >= target.split_threads:
         return
     if length <= Domain.max_row and _is_spread(result):
@@ -118,6 +125,12 @@ def _split(op: GenericOp, target: Target, reductions: Sequence[GenericOp]) -> No
     result.replace_all_uses_with(total)
     op.detach()
     op.erase()
+
+
+def _is_fast_alone(columns: int, elements: int, target: Target) -> bool:
+    """Whether the idle processors of a sum of few columns cost less than a second launch would."""
+    busy = columns / (NARROWEST * target.processors)
+    return target.tiles_in_workgroup_memory and elements * max(0, 1 / busy - 1) <= LAUNCH
 
 
 def _without_rest(emit: Emitter, op: GenericOp, parts: int) -> GenericOp:

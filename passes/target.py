@@ -1,7 +1,8 @@
 """What the compiler knows of a device: limits and features that schedules depend on.
 
 A target's name is its class followed by what else kernels may count on, as in
-"desktop-subgroup32-workgroup32": subgroups of 32 lanes, 32 KiB of workgroup memory.
+"desktop-subgroup32-workgroup32-threads512": subgroups of 32 lanes, 32 KiB of workgroup memory and
+workgroups of 512 threads.
 """
 
 from __future__ import annotations
@@ -41,9 +42,13 @@ class Target:
     """Processors that run workgroups side by side, where tiles are in workgroup memory."""
     registers: int = 65536
     """Registers of a processor."""
+    cache_bytes: int = 36 << 20
+    """What they read lately, all together, and may read again at a fraction of the cost."""
     max_storage_buffers: int = 8
     max_workgroup_bytes: int = 16384
     max_threads: int = 256
+    max_row_threads: int = 0
+    """Threads of a workgroup whose one row is long, where a device has more than `max_threads`."""
     max_workgroups: int = 65535
     max_binding_bytes: int = 128 << 20
     max_dispatch_flops: int = 300_000_000_000
@@ -85,7 +90,10 @@ TARGETS = (
 SUBGROUP_SIZES = (4, 8, 16, 32, 64, 128)
 """The subgroup sizes that WebGPU knows."""
 
-_FEATURE = re.compile(r"-(subgroup|workgroup)(\d+)")
+WIDE_THREADS = 512
+"""Threads of a workgroup that has a long row, where a device allows as many."""
+
+_FEATURE = re.compile(r"-(subgroup|workgroup|threads)(\d+)")
 
 
 def target_named(name: str) -> Target:
@@ -109,17 +117,25 @@ def _with_features(target: Target, name: str) -> Target:
             # Lanes of a subgroup combine what they have without memory.
             threads = max(number, target.row_threads)
             target = replace(target, subgroup_size=number, row_threads=threads)
-        else:
+        elif feature == "workgroup":
             target = replace(target, max_workgroup_bytes=number << 10)
+        elif number & (number - 1) or not number:
+            raise StepwellError(f"target '{name}': {number} threads are no power of two")
+        else:
+            target = replace(target, max_row_threads=number)
     return target
 
 
-def with_features(base: str, subgroup_size: int | None, workgroup_bytes: int) -> str:
-    """The name of the target `base` on a device with that measured subgroup size and that much
-    workgroup memory."""
+def with_features(
+    base: str, subgroup_size: int | None, workgroup_bytes: int, workgroup_threads: int
+) -> str:
+    """The name of the target `base` on a device with that measured subgroup size, that much
+    workgroup memory and that many threads of a workgroup."""
     name = base
     if subgroup_size in SUBGROUP_SIZES:
         name += f"-subgroup{subgroup_size}"
     if workgroup_bytes > target_named(base).max_workgroup_bytes:
         name += f"-workgroup{workgroup_bytes >> 10}"
+    if workgroup_threads >= WIDE_THREADS and target_named(base).tiles_in_workgroup_memory:
+        name += f"-threads{WIDE_THREADS}"
     return name

@@ -400,6 +400,10 @@ def _describe(
             "software" if is_software else "desktop",
             subgroup_size,
             granted["max-compute-workgroup-storage-size"],
+            min(
+                granted["max-compute-invocations-per-workgroup"],
+                granted["max-compute-workgroup-size-x"],
+            ),
         ),
     )
 

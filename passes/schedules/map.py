@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from math import prod
 
 from xdsl.dialects.builtin import Float16Type
+from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.dialects.tensor import ExtractOp
+from xdsl.ir import Block, SSAValue
 
 from stepwell.dialects.kernel import FuncOp
 from stepwell.passes import structured
+from stepwell.passes.domain import Domain
 from stepwell.passes.index import Index, delinearize
 from stepwell.passes.schedules.frame import Frame, Mapped, assign, extents, lanes
 from stepwell.passes.target import Target
@@ -20,6 +24,10 @@ FEW = 8
 """Threads that processors without threads of their own run together, at least."""
 GROUPS = 16
 """Workgroups that keep such processors busy."""
+GATHERED = 8
+"""Vectors of a thread at most that are read at computed positions."""
+RESIDENT = 2048
+"""Threads that a processor runs at once."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ def plans(frame: Frame) -> list[Plan]:
 
     A thread should have 16 bytes on their way: two vectors of f16. What is small should rather
     have threads; and what is small and uneven, a thread for each element. Where workgroups cost
-    time of their own, few threads take many turns, one after another along memory.
+    time of their own, few threads take many turns, one after another along memory. Where positions
+    are read before what is there, threads wait twice: as many as run at once take all of it.
     """
     target, total = frame.target, prod(extents(frame.domain.parallel))
     width = WIDTH if total % WIDTH == 0 or total >= WIDTH * target.map_threads else 1
@@ -53,7 +62,26 @@ def plans(frame: Frame) -> list[Plan]:
         few = max(FEW, target.row_threads)
         enough = total >= GROUPS * few * target.map_turns * width
         found.insert(0 if enough else len(found), Plan(width, few, 1, target.map_turns))
+    vectors = min(GATHERED, total // width // (target.processors * RESIDENT))
+    if target.tiles_in_workgroup_memory and vectors > best and _gathers(frame.domain):
+        found.insert(0, Plan(width, target.map_threads // 4, vectors))
     return found
+
+
+def _gathers(domain: Domain) -> bool:
+    """Whether something is read at positions that are read too."""
+    return any(isinstance(op, GenericOp) and _reads_twice(op.body.block) for op in domain.members)
+
+
+def _reads_twice(body: Block) -> bool:
+    read: set[SSAValue] = set(body.args)
+    for op in body.ops:
+        follows = not read.isdisjoint(op.operands)
+        if isinstance(op, ExtractOp) and follows:
+            return True
+        if follows or isinstance(op, ExtractOp):
+            read.update(op.results)
+    return False
 
 
 def _plan(target: Target, total: int, width: int, vectors: int) -> Plan:

@@ -21,6 +21,7 @@ from xdsl.dialects import arith, memref, vector
 from xdsl.dialects.builtin import MemRefType, VectorType, f32, i1, i32
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 
+from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.kernel import FuncOp, SubgroupReduceOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Fold
@@ -59,6 +60,12 @@ _SUBGROUP_KINDS: dict[tuple[type[Operation], Attribute], str] = {
 def schedule_reduction(frame: Frame, plan: Plan | None = None) -> FuncOp:
     """Lays the kernel out by `plan` (the target's default if None)."""
     plan = plan or plans(frame.domain, frame.target)[0]
+    steps = prod(extents(frame.domain.reduced)) // (plan.width * plan.threads)
+    if plan.held > steps:
+        raise UnsupportedError(
+            f"kernel @{frame.kernel.sym_name.data}: {plan} holds {plan.held} steps of a thread "
+            f"that has {steps}"
+        )
     return _Reduction(frame, plan).run()
 
 
@@ -73,6 +80,8 @@ class _Reduction:
         self.shared: dict[object, SSAValue] = {}
         self.last: Index = ZERO
         """The step of a thread after those that every thread has, clamped to the row."""
+        self.backwards = False
+        """Whether the next pass over a row goes backwards over what is not held."""
         self.levels = levels(domain)
         self.crossings = {fold.op.results[0] for fold in domain.crossings}
         self.rows_together = plan.row_width == 1 and is_contiguous(domain, domain.reduced)
@@ -207,14 +216,19 @@ class _Reduction:
                 carried = body(places[start : start + plan.together], carried)
             return carried
 
-        carried = steps(ZERO, plan.held, carried)
+        backwards, self.backwards = self.backwards, plan.turning and not self.backwards
         trips, more = divmod(full - plan.held, plan.together)
-        carried = frame.loop(
-            trips,
-            carried,
-            lambda trip, c: steps(trip * plan.together + plan.held, plan.together, c),
-        )
-        carried = steps(constant(full - more), more, carried)
+
+        def trip(number: Index, carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
+            number = constant(trips - 1) - number if backwards else number
+            return steps(number * plan.together + plan.held, plan.together, carried)
+
+        carried = steps(ZERO, plan.held, carried)
+        if backwards:
+            carried = steps(constant(full - more), more, carried)
+        carried = frame.loop(trips, carried, trip)
+        if not backwards:
+            carried = steps(constant(full - more), more, carried)
         if rest:
             has_one = frame.below(self.part, rest)
             assert has_one is not None

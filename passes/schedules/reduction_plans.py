@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, replace
+from math import prod, sqrt
 
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Block, Operation, SSAValue
@@ -26,6 +26,10 @@ ACROSS = 8
 """The same where rows are not contiguous: nothing of them is kept."""
 NARROWEST = 32
 """Neighbours in memory that threads should read together, in vectors."""
+SECTOR = 8
+"""Neighbours that memory gives together, whether all are wanted or not."""
+SPARE = 1.4
+"""Times what memory gives that all processors of a GPU could take."""
 PER_THREAD = 0.025
 """What a further step of a thread costs, in parts of a pass over memory: fewer threads wait."""
 PER_PASS = 16 * PER_THREAD
@@ -33,16 +37,22 @@ PER_PASS = 16 * PER_THREAD
 
 MANY = 16
 """Steps after which a further one costs a thread nothing beside its time."""
-HOLDING = 1.5
-"""Times what a pass costs where a row fills the registers: few threads have loads in flight."""
 STRAIGHT = 1.25
 """Times what an access costs in long straight code, which no processor holds decoded."""
 MEETING = 4
 """Accesses that it takes a thread to have one result of the whole row, beyond a subgroup."""
 APART = 1.2
 """Times what an access costs where the lanes of a vector read apart."""
-SHARING = 1.5
-"""Times what a row costs whose threads should not be as many: they meet in slow memory."""
+RESIDENT = 1024
+"""Threads of a processor that hide what each waits for; half of these cost `WAITING` more."""
+WAITING = 0.1
+SHARE = 64
+"""Elements that a thread should have where threads are too few to fill the device."""
+ELEMENT_BYTES = 4
+SHARPNESS = 3
+"""A third more than the cache has room for, and nothing is found there."""
+REGISTERS = 16
+"""Registers of a thread beside what it keeps of a row."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,8 @@ class Plan:
     """Steps of a thread that are unrolled: what one pass over them loads, the next ones have."""
     together: int
     """Steps unrolled in the body of a loop over the others."""
+    turning: bool = False
+    """Whether every other pass goes over these backwards: what was read last is still near."""
 
 
 def plans(domain: Domain, target: Target) -> list[Plan]:
@@ -70,15 +82,15 @@ def plans(domain: Domain, target: Target) -> list[Plan]:
     """
     rows = prod(extents(domain.parallel)) // domain.team
     length = prod(extents(domain.reduced))
+    tensors = max(1, len(_rows_read(domain)) + len(domain.crossings))
     if is_contiguous(domain, domain.reduced):
         width = WIDTH if length % WIDTH == 0 else 1
-        work = _Work(rows, length // width, _passes(domain), True, target)
-        tensors = max(1, len(_rows_read(domain)) + len(domain.crossings))
-        found = list(_along_rows(work, width, tensors))
+        work = _Work(rows, length // width, width * tensors, _passes(domain), True, target)
+        found = list(_along_rows(work, width, _shared_by_rows(domain)))
     else:
         inner = extents(domain.parallel)[-1] if domain.parallel else 1
         row_width = WIDTH if inner % WIDTH == 0 and is_contiguous(domain, domain.parallel) else 1
-        work = _Work(rows // row_width, length, _passes(domain), False, target)
+        work = _Work(rows // row_width, length, row_width * tensors, _passes(domain), False, target)
         found = list(_across_rows(work, row_width))
     # What crosses rows has its sums in registers.
     if domain.crossings:
@@ -96,15 +108,17 @@ class _Work:
 
     rows: int
     steps: int
+    elements: int
+    """What a step reads and later passes read again, of all tensors."""
     passes: int
     along_rows: bool
     """Whether neighbours in memory are in one row."""
     target: Target
 
-    def threads(self) -> Iterator[int]:
+    def threads(self, most: int) -> Iterator[int]:
         """Numbers of threads that may share a row."""
         threads = 1
-        while threads <= min(self.target.max_threads, self.steps):
+        while threads <= min(most, self.steps):
             yield threads
             threads *= 2
 
@@ -112,18 +126,64 @@ class _Work:
         """The time that the plan likely takes, 1 being that of a pass over memory."""
         if not self.target.tiles_in_workgroup_memory:
             return self._cost_in_lanes(plan)
-        target, threads = self.target, plan.threads
+        threads = plan.threads
         steps = -(-self.steps // threads)
-        again = self.passes - 1 if target.row_registers else 0
-        reads = 1 + again * (1 - min(plan.held / steps, 1))
         idle = steps * threads / self.steps
-        waiting = 1 + PER_PASS / steps + PER_THREAD * min(steps, MANY)
-        occupied = max(1, target.split_threads / (self.rows * threads))
-        neighbours = threads if self.along_rows else plan.rows * plan.row_width
-        apart = max(1, min(NARROWEST, target.row_threads) / neighbours)
-        shared = SHARING if threads > target.row_threads else 1
-        full = HOLDING if plan.held > UNROLLED else 1
-        return reads * idle * waiting * occupied * apart * shared * full
+        kept = PER_THREAD * min(steps, MANY) if self.along_rows else 0
+        waiting = 1 + PER_PASS / steps + kept
+        occupied = max(1, self._wanted() / (self.rows * threads))
+        return self._reads(plan) * self._few(plan) * idle * waiting * occupied * self._apart(plan)
+
+    def _apart(self, plan: Plan) -> float:
+        """Times what it takes as neighbours in memory are read at different times."""
+        if self.along_rows:
+            return max(1, NARROWEST / plan.threads)
+        # Processors read whole lines faster than memory gives them, so that some may be idle.
+        neighbours = plan.rows * plan.row_width
+        busy = min(1, -(-self.rows // plan.rows) / self.target.processors)
+        line = sqrt(min(1, neighbours / NARROWEST)) * min(1, neighbours / SECTOR)
+        return max(1, 1 / (SPARE * busy * line))
+
+    def _wanted(self) -> int:
+        """Threads that the device should have: more where there is much to read."""
+        target, elements = self.target, self.rows * self.steps * self.elements
+        return max(target.split_threads, min(RESIDENT * target.processors, elements // SHARE))
+
+    def _reads(self, plan: Plan) -> float:
+        """How often a row is read from memory: what a later pass finds near is not."""
+        return 1 + (self.passes - 1) * self.left(plan) * self.far(plan)
+
+    def left(self, plan: Plan) -> float:
+        """The part of a row that is not held, but for a last step that some threads have."""
+        full = self.steps // plan.threads
+        return 1 - plan.held / full if full else 0
+
+    def far(self, plan: Plan) -> float:
+        """The part of what is not held that has left the cache when a pass comes back to it.
+
+        It is most of it or none: what is used in turn leaves in turn.
+        """
+        target = self.target
+        rows = min(self.rows, target.processors * self._workgroups(plan) * plan.rows)
+        again = ELEMENT_BYTES * rows * self.left(plan) * self.steps * self.elements
+        return min(max(0, SHARPNESS * (again / target.cache_bytes - 1)), 1)
+
+    def turning(self, plan: Plan) -> bool:
+        """Whether passes had better go back the way that the one before came."""
+        on_gpu = self.target.tiles_in_workgroup_memory
+        return on_gpu and self.passes > 1 and self.left(plan) * self.far(plan) > 0
+
+    def _few(self, plan: Plan) -> float:
+        """Times what it takes as few threads have loads in flight."""
+        threads = self._workgroups(plan) * plan.rows * plan.threads
+        return 1 + WAITING * max(0, RESIDENT / threads - 1)
+
+    def _workgroups(self, plan: Plan) -> int:
+        """Workgroups that a processor has the registers for, one at least."""
+        target, threads = self.target, plan.rows * plan.threads
+        looped = plan.together if plan.held and self.left(plan) else 0
+        registers = REGISTERS + self.elements * (plan.held + looped)
+        return max(1, min(2 * RESIDENT, target.registers // registers) // threads)
 
     def _cost_in_lanes(self, plan: Plan) -> float:
         """The same where threads are lanes of a vector, and memory is accessed lane by lane.
@@ -143,22 +203,28 @@ class _Work:
         return (accesses * apart + meetings) / self.steps * occupied
 
 
-def _along_rows(work: _Work, width: int, tensors: int) -> Iterator[Plan]:
+def _along_rows(work: _Work, width: int, beside: int) -> Iterator[Plan]:
+    """Plans of rows that are contiguous; `beside`: tensors that are read for every row again."""
     target = work.target
-    together = target.max_threads if target.row_threads > 1 else target.max_threads // 4
-    for threads in work.threads():
+    together = 2 * TOGETHER if target.tiles_in_workgroup_memory else TOGETHER
+    most = target.max_threads if target.row_threads > 1 else target.max_threads // 4
+    for threads in work.threads(max(target.max_threads, target.max_row_threads)):
         full = work.steps // threads
-        most = target.row_registers // (width * tensors) if work.passes > 1 else 0
-        for held in {full} if full <= UNROLLED else {0, min(full, most)}:
-            yield Plan(
-                min(max(1, together // threads), work.rows), threads, 1, width, held, TOGETHER
-            )
+        registers = int(min(1, target.max_threads / threads) * target.row_registers)
+        if target.tiles_in_workgroup_memory:
+            loaded = REGISTERS + together * width * beside
+            registers = min(registers, max(0, target.registers // threads - loaded))
+        kept = registers // work.elements if work.passes > 1 else 0
+        for held in {full} if full <= UNROLLED else {0, min(full, kept)}:
+            rows = min(max(1, most // threads), work.rows)
+            plan = Plan(rows, threads, 1, width, held, together)
+            yield replace(plan, turning=work.turning(plan))
 
 
 def _across_rows(work: _Work, row_width: int) -> Iterator[Plan]:
     target = work.target
     widest = 32 if target.row_threads > 1 else 16
-    for threads in work.threads():
+    for threads in work.threads(target.max_threads):
         rows = 1 << min(work.rows, widest, target.max_threads // threads).bit_length() - 1
         full = work.steps // threads
         yield Plan(rows, threads, row_width, 1, full if full <= UNROLLED else 0, ACROSS)
@@ -173,6 +239,15 @@ def _rows_read(domain: Domain) -> list[SSAValue]:
     """The inputs that differ along rows and from row to row, the largest ones."""
     size = prod(extents(domain.parallel)) * prod(extents(domain.reduced))
     return [value for value in domain.inputs() if structured.size_of(value) >= size]
+
+
+def _shared_by_rows(domain: Domain) -> int:
+    """How many inputs differ along rows but are the same for several of them: gains, biases."""
+    own = _rows_read(domain)
+    return sum(
+        value not in own and any(map(domain.spans_rows, domain.places[value]))
+        for value in domain.inputs()
+    )
 
 
 def is_contiguous(domain: Domain, variables: Sequence[Index]) -> bool:
