@@ -34,6 +34,7 @@ from stepwell.backends.program import (
     DType,
     Input,
     Kernel,
+    Loop,
     Output,
     Program,
     Shape,
@@ -47,6 +48,7 @@ from stepwell.dialects.webgpu import (
     BufferOp,
     CopyOp,
     DispatchOp,
+    LoopOp,
     WriteBufferOp,
     accesses,
 )
@@ -135,7 +137,13 @@ class _Export:
                 self.commands.append(Dispatch(name, buffers, cast(Triple, op.grid.get_values())))
             case CopyOp():
                 source, destination = self.index[op.source], self.index[op.destination]
-                self.commands.append(Copy(source, destination, op.size.value.data))
+                self.commands.append(Copy(source, destination, op.size.value.data, *op.places))
+            case LoopOp():
+                outer, self.commands = self.commands, []
+                for inner in op.body.block.ops:
+                    self._convert(inner)
+                outer.append(Loop(op.count.value.data, tuple(self.commands)))
+                self.commands = outer
             case func.ReturnOp():
                 self.outputs = tuple(self._output(i, value) for i, value in enumerate(op.operands))
             case _:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from typing import Any, Literal, TypeVar, cast, get_args
@@ -70,8 +70,10 @@ FEATURES = ("shader-f16", "subgroups")
 """What a kernel may require of a device, by WebGPU's names."""
 
 FORMAT = "stepwell-program"
-VERSION = 1
+VERSION = 2
 MAX_GRID = 65_535
+MAX_COMMANDS = 1 << 24
+MAX_LOOPS = 16
 MAX_SCALARS_BYTES = 65_536
 SLOT_BYTES = 4
 MAX_NESTING = 1_000
@@ -183,14 +185,57 @@ class Dispatch:
 
 @dataclass(frozen=True)
 class Copy:
-    """Copy the first `bytes` (a multiple of 4) of one buffer to another."""
+    """Copy `bytes` (a multiple of 4) of one buffer to another.
+
+    `taken` and `put` say where they begin, in the source and in the destination: at which byte in
+    the first step of the loop that the copy is in, and how many bytes further in each later step.
+    """
 
     source: int
     destination: int
     bytes: int
+    taken: tuple[int, int] = (0, 0)
+    put: tuple[int, int] = (0, 0)
 
 
-Command = Dispatch | Copy
+@dataclass(frozen=True)
+class Loop:
+    """Run `commands` in order, `count` times."""
+
+    count: int
+    commands: tuple[Command, ...]
+
+
+Command = Dispatch | Copy | Loop
+
+
+def in_order(commands: tuple[Command, ...]) -> Iterator[Dispatch | Copy]:
+    """The dispatches and copies of commands, those in loops as often as they run."""
+    for command in commands:
+        if isinstance(command, Loop):
+            for _ in range(command.count):
+                yield from in_order(command.commands)
+        else:
+            yield command
+
+
+def distinct(commands: tuple[Command, ...]) -> Iterator[Dispatch | Copy]:
+    """The dispatches and copies of commands, those in loops once."""
+    for command in commands:
+        if isinstance(command, Loop):
+            yield from distinct(command.commands)
+        else:
+            yield command
+
+
+def _times(commands: tuple[Command, ...], what: type[Dispatch] | type[Copy]) -> int:
+    """How often commands of a kind run."""
+    return sum(
+        command.count * _times(command.commands, what)
+        if isinstance(command, Loop)
+        else isinstance(command, what)
+        for command in commands
+    )
 
 
 @dataclass(frozen=True)
@@ -232,7 +277,12 @@ class Program:
     @property
     def dispatches(self) -> int:
         """The number of kernels that one call runs."""
-        return sum(isinstance(command, Dispatch) for command in self.commands)
+        return _times(self.commands, Dispatch)
+
+    @property
+    def copies(self) -> int:
+        """The number of copies that one call makes."""
+        return _times(self.commands, Copy)
 
     @property
     def memory(self) -> Memory:
@@ -253,11 +303,11 @@ class Program:
         for index in donated:
             if index is not None:
                 writable[index] = True
-        for position, command in enumerate(self.commands):
-            if isinstance(command, Dispatch):
-                _check_dispatch(self, position, command, writable)
-            else:
-                _check_copy(self, position, command, writable)
+        _check_commands(self, self.commands, writable, "command ", 1, 0)
+        _require(
+            self.dispatches + self.copies <= MAX_COMMANDS,
+            f"a call runs more than {MAX_COMMANDS:,} commands",
+        )
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the program to one safetensors file."""
@@ -435,10 +485,35 @@ def _check_array(program: Program, where: str, entry: Input | Output) -> None:
     _require(size <= held, f"{where}: {size} bytes in a buffer of {held}")
 
 
-def _check_dispatch(
-    program: Program, position: int, command: Dispatch, writable: list[bool]
+def _check_commands(
+    program: Program,
+    commands: tuple[Command, ...],
+    writable: list[bool],
+    prefix: str,
+    count: int,
+    depth: int,
 ) -> None:
-    where = f"command {position} (dispatch of {command.kernel!r})"
+    """Checks the commands of a program or a loop that runs `count` times."""
+    _require(depth <= MAX_LOOPS, f"{prefix}0: more than {MAX_LOOPS} loops within each other")
+    for position, command in enumerate(commands):
+        where = f"{prefix}{position}"
+        if isinstance(command, Dispatch):
+            _check_dispatch(program, where, command, writable)
+        elif isinstance(command, Copy):
+            _check_copy(program, where, command, writable, count)
+        else:
+            where = f"{where} (loop)"
+            _require(
+                1 <= command.count <= MAX_COMMANDS and len(command.commands) > 0,
+                f"{where}: runs {len(command.commands)} commands {command.count} times",
+            )
+            _check_commands(
+                program, command.commands, writable, f"{where}, command ", command.count, depth + 1
+            )
+
+
+def _check_dispatch(program: Program, where: str, command: Dispatch, writable: list[bool]) -> None:
+    where = f"{where} (dispatch of {command.kernel!r})"
     kernel = program.kernels.get(command.kernel)
     if kernel is None:
         raise ProgramError(f"{where}: there is no such kernel")
@@ -467,15 +542,24 @@ def _check_dispatch(
         )
 
 
-def _check_copy(program: Program, position: int, command: Copy, writable: list[bool]) -> None:
-    where = f"command {position} (copy)"
-    for index in (command.source, command.destination):
+def _check_copy(
+    program: Program, where: str, command: Copy, writable: list[bool], count: int
+) -> None:
+    where = f"{where} (copy)"
+    ends = (command.source, command.taken), (command.destination, command.put)
+    for index, (first, step) in ends:
         _require(0 <= index < len(program.buffers), f"{where}: there is no buffer {index}")
         held = program.buffers[index].bytes
         _require(
             0 < command.bytes <= held and command.bytes % 4 == 0,
             f"{where}: {command.bytes} bytes of {buffer_label(program, index)} ({held} bytes)",
         )
+        for begin in (first, first + step * (count - 1)):
+            _require(
+                0 <= begin <= held - command.bytes and begin % 4 == 0 and step % 4 == 0,
+                f"{where}: {command.bytes} bytes from byte {begin} on of "
+                f"{buffer_label(program, index)} ({held} bytes)",
+            )
     _require(command.source != command.destination, f"{where}: from a buffer to itself")
     _require(program.buffers[command.source].kind != "scalars", f"{where}: from the scalars buffer")
     _require(
@@ -491,7 +575,11 @@ def buffer_label(program: Program, index: int) -> str:
 
 
 def _command_header(command: Command) -> dict[str, Any]:
-    return {"command": type(command).__name__.lower()} | asdict(command)
+    header: dict[str, Any] = {"command": type(command).__name__.lower()}
+    if isinstance(command, Loop):
+        inner = [_command_header(inner) for inner in command.commands]
+        return header | {"count": command.count, "commands": inner}
+    return header | asdict(command)
 
 
 def _metadata(content: bytes) -> dict[str, Any]:
@@ -518,16 +606,6 @@ def _from_header(
     for kernel in _decode(tuple[Kernel, ...], header.get("kernels"), "kernels"):
         _require(kernel.name not in kernels, f"two kernels are named {kernel.name!r}")
         kernels[kernel.name] = kernel if trusted else replace(kernel, trusted=False)
-    commands: list[Command] = []
-    for position, entry in enumerate(
-        _decode(tuple[dict[str, Any], ...], header.get("commands"), "commands")
-    ):
-        body = dict(entry)
-        where = f"commands[{position}]"
-        kind = _COMMANDS.get(str(body.pop("command", None)))
-        if kind is None:
-            raise ProgramError(f"{where}: neither a dispatch nor a copy")
-        commands.append(_decode(kind, body, where))
     constants: dict[int, np.ndarray[Any, np.dtype[Any]]] = {}
     for name, array in tensors.items():
         _require(
@@ -541,9 +619,26 @@ def _from_header(
         buffers=_decode(tuple[Buffer, ...], header.get("buffers"), "buffers"),
         inputs=_decode(tuple[Input, ...], header.get("inputs"), "inputs"),
         outputs=_decode(tuple[Output, ...], header.get("outputs"), "outputs"),
-        commands=tuple(commands),
+        commands=_commands(header.get("commands"), "commands", 0),
         constants=constants,
     )
+
+
+def _commands(value: Any, where: str, depth: int) -> tuple[Command, ...]:
+    _require(depth <= MAX_LOOPS, f"{where}: more than {MAX_LOOPS} loops within each other")
+    commands: list[Command] = []
+    for position, entry in enumerate(_decode(tuple[dict[str, Any], ...], value, where)):
+        body, here = dict(entry), f"{where}[{position}]"
+        kind = str(body.pop("command", None))
+        if kind == "loop":
+            inner = _commands(body.pop("commands", None), f"{here}.commands", depth + 1)
+            _require(body.keys() == {"count"}, f"{here}: expected the fields commands, count")
+            commands.append(Loop(_decode(int, body["count"], f"{here}.count"), inner))
+        elif kind in _COMMANDS:
+            commands.append(_decode(_COMMANDS[kind], body, here))
+        else:
+            raise ProgramError(f"{here}: neither a dispatch nor a copy nor a loop")
+    return tuple(commands)
 
 
 _COMMANDS: dict[str, type[Dispatch] | type[Copy]] = {"dispatch": Dispatch, "copy": Copy}

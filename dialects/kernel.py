@@ -19,6 +19,7 @@ from xdsl.dialects.builtin import (
     FunctionType,
     IntegerAttr,
     LocationAttr,
+    MemRefType,
     StringAttr,
     SymbolNameConstraint,
     SymbolRefAttr,
@@ -40,6 +41,7 @@ from xdsl.ir import (
 )
 from xdsl.irdl import (
     AnyAttr,
+    AttrSizedOperandSegments,
     IRDLOperation,
     ParsePropInAttrDict,
     VarConstraint,
@@ -62,10 +64,12 @@ from xdsl.traits import (
     IsTerminator,
     Pure,
     SymbolOpInterface,
+    SymbolUserOpInterface,
 )
 from xdsl.utils.exceptions import VerifyException
 
 from stepwell.dialects.emit import vector_type
+from stepwell.dialects.scanning import function_named
 
 SCALAR = "kernel.scalar"
 """Argument attribute: the value is host scalar number `slot` of the program."""
@@ -247,6 +251,76 @@ class LaunchOp(IRDLOperation):
             raise VerifyException("kernel.launch: takes tensors or memrefs, not both")
         if not any(tensors) and self.outputs:
             raise VerifyException("kernel.launch: on memrefs it has no results")
+
+
+class _CalleeIsStep(SymbolUserOpInterface):
+    """The callee is a function with an argument for each const, carry and slice of the xs."""
+
+    def verify(self, op: Operation) -> None:
+        assert isinstance(op, LoopOp)
+        type = function_named(op, op.step).function_type
+        taken, given = len(op.consts) + len(op.carries) + len(op.xs), len(op.carries) + len(op.ys)
+        if (len(type.inputs), len(type.outputs)) != (taken, given):
+            raise VerifyException(
+                f"{op.name}: {op.callee} takes {len(type.inputs)} and returns {len(type.outputs)}, "
+                f"a step here takes {taken} and returns {given}"
+            )
+
+
+@irdl_op_definition
+class LoopOp(IRDLOperation):
+    """Runs a private function of the host again and again, on memrefs.
+
+    Step t calls it with the consts, the carries and copies of xs[t]. What it returns is copied:
+    the rest to ys[t], then the first results to the carries, where they are not there already.
+    """
+
+    name = "kernel.loop"
+    callee = prop_def(FlatSymbolRefAttrConstr)
+    consts = var_operand_def(MemRefType)
+    carries = var_operand_def(MemRefType)
+    xs = var_operand_def(MemRefType)
+    ys = var_operand_def(MemRefType)
+    length = prop_def(IntegerAttr.constr(i64))
+    reverse = opt_prop_def(UnitAttr)
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+    traits = traits_def(_CalleeIsStep())
+
+    assembly_format = (
+        "$callee `length` $length (`reverse` $reverse^)? "
+        "`consts` `(` ($consts^ `:` type($consts))? `)` "
+        "`carries` `(` ($carries^ `:` type($carries))? `)` "
+        "`xs` `(` ($xs^ `:` type($xs))? `)` "
+        "`ys` `(` ($ys^ `:` type($ys))? `)` attr-dict"
+    )
+
+    def __init__(
+        self, callee: str, consts: Sequence[SSAValue], carries: Sequence[SSAValue],
+        xs: Sequence[SSAValue], ys: Sequence[SSAValue], length: IntegerAttr,
+        reverse: UnitAttr | None,
+    ):  # fmt: skip
+        super().__init__(
+            operands=[consts, carries, xs, ys],
+            properties={"callee": SymbolRefAttr(callee), "length": length, "reverse": reverse},
+        )
+
+    @property
+    def step(self) -> str:
+        """The name of the function."""
+        return self.callee.root_reference.data
+
+    @property
+    def steps(self) -> range:
+        """The positions in their order."""
+        order = range(self.length.value.data)
+        return order[::-1] if self.reverse is not None else order
+
+    def verify_(self) -> None:
+        for value in (*self.xs, *self.ys):
+            assert isinstance(value.type, MemRefType)
+            if value.type.get_shape()[:1] != (self.length.value.data,):
+                raise VerifyException(f"kernel.loop: {value.type} has not one slice for each step")
 
 
 @irdl_attr_definition
@@ -466,6 +540,7 @@ Kernel = Dialect(
         FuncOp,
         ReturnOp,
         LaunchOp,
+        LoopOp,
         FromElementsOp,
         *VECTOR_FORMS.values(),
         SubgroupReduceOp,

@@ -10,8 +10,18 @@ from collections.abc import Sequence
 from math import prod
 from typing import ClassVar
 
-from xdsl.dialects.builtin import AnyTensorTypeConstr, BoolAttr, FloatAttr, TensorType, f32
-from xdsl.ir import Attribute, Dialect, SSAValue
+from xdsl.dialects.builtin import (
+    AnyTensorTypeConstr,
+    BoolAttr,
+    FlatSymbolRefAttrConstr,
+    FloatAttr,
+    IntegerAttr,
+    SymbolRefAttr,
+    TensorType,
+    UnitAttr,
+    f32,
+)
+from xdsl.ir import Attribute, Dialect, Operation, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
@@ -21,8 +31,10 @@ from xdsl.irdl import (
     result_def,
     traits_def,
 )
-from xdsl.traits import Pure
+from xdsl.traits import Pure, SymbolUserOpInterface
 from xdsl.utils.exceptions import VerifyException
+
+from stepwell.dialects.scanning import ScanningOp, function_named
 
 
 class AttendingOp(IRDLOperation, ABC):
@@ -182,6 +194,47 @@ class AttentionKeyGradientOp(AttentionGradientOp):
         self.check_types("dout", "logsumexp", "delta", "dkey", "dvalue")
 
 
+class _CalleeIsStep(SymbolUserOpInterface):
+    """The callee is a function whose types are those of a step."""
+
+    def verify(self, op: Operation) -> None:
+        assert isinstance(op, ScanOp)
+        function = function_named(op, op.step)
+        op.check_step(function.function_type.inputs.data, function.function_type.outputs.data)
+
+
+@irdl_op_definition
+class ScanOp(ScanningOp):
+    """carry, ys[t] = callee(consts, carry, xs[t]) for each t in turn; the last carry and all ys.
+
+    The callee is a private function of the module. Its arguments are the consts, the carries and a
+    slice of each of the xs; it returns the next carries, then a slice of each of the ys.
+    """
+
+    name = "linalg_ext.scan"
+    callee = prop_def(FlatSymbolRefAttrConstr)
+
+    traits = traits_def(Pure(), _CalleeIsStep())
+
+    assembly_format = "$callee " + ScanningOp.FORMAT
+
+    def __init__(
+        self, callee: str, consts: Sequence[SSAValue], carries: Sequence[SSAValue],
+        xs: Sequence[SSAValue], types: Sequence[Attribute], length: IntegerAttr,
+        reverse: UnitAttr | None,
+    ):  # fmt: skip
+        super().__init__(
+            operands=[consts, carries, xs],
+            result_types=[types],
+            properties={"callee": SymbolRefAttr(callee), "length": length, "reverse": reverse},
+        )
+
+    @property
+    def step(self) -> str:
+        """The name of the function."""
+        return self.callee.root_reference.data
+
+
 def _shape(value: SSAValue) -> tuple[int, ...]:
     assert isinstance(value.type, TensorType)
     return value.type.get_shape()
@@ -192,4 +245,6 @@ def _element(value: SSAValue) -> Attribute:
     return value.type.element_type
 
 
-LinalgExt = Dialect("linalg_ext", [AttentionOp, AttentionQueryGradientOp, AttentionKeyGradientOp])
+LinalgExt = Dialect(
+    "linalg_ext", [AttentionOp, AttentionQueryGradientOp, AttentionKeyGradientOp, ScanOp]
+)

@@ -11,7 +11,12 @@
     }
 
 An array is a buffer, a host scalar is a number. Shapes and dtypes are attributes of the arguments
-and results (`stepwell.shape`, `stepwell.dtype`).
+and results (`stepwell.shape`, `stepwell.dtype`). A loop runs its commands again and again:
+
+    webgpu.loop 10 {
+      webgpu.copy %xs, %x, 64 from [0, 64]
+      webgpu.dispatch @step [1, 1, 1](%x, %h)
+    }
 """
 
 from __future__ import annotations
@@ -34,9 +39,11 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import (
     Attribute,
+    Block,
     Dialect,
     Operation,
     ParametrizedAttribute,
+    Region,
     SSAValue,
     TypeAttribute,
 )
@@ -47,11 +54,12 @@ from xdsl.irdl import (
     operand_def,
     opt_prop_def,
     prop_def,
+    region_def,
     result_def,
     traits_def,
     var_operand_def,
 )
-from xdsl.traits import SymbolUserOpInterface
+from xdsl.traits import NoTerminator, SymbolUserOpInterface
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
@@ -229,20 +237,41 @@ class DispatchOp(IRDLOperation):
 
 @irdl_op_definition
 class CopyOp(IRDLOperation):
-    """Copies the first `size` bytes (a positive multiple of 4) of one buffer to another."""
+    """Copies `size` bytes (a positive multiple of 4) of one buffer to another.
+
+    `from` and `to` say where they begin: at which byte in the first step of the loop around it, and
+    how many bytes further in each step after that.
+    """
 
     name = "webgpu.copy"
 
     source = operand_def(BUFFER)
     destination = operand_def(BUFFER)
     size = prop_def(IntegerAttr.constr(i64))
+    taken = opt_prop_def(DenseArrayBase.constr(i64))
+    put = opt_prop_def(DenseArrayBase.constr(i64))
 
-    assembly_format = "$source `,` $destination `,` $size attr-dict"
+    assembly_format = "$source `,` $destination `,` $size (`from` $taken^)? (`to` $put^)? attr-dict"
 
-    def __init__(self, source: SSAValue, destination: SSAValue, size: int):
+    def __init__(
+        self, source: SSAValue, destination: SSAValue, size: int,
+        taken: tuple[int, int] | None = None, put: tuple[int, int] | None = None,
+    ):  # fmt: skip
         super().__init__(
-            operands=[source, destination], properties={"size": IntegerAttr(size, i64)}
+            operands=[source, destination],
+            properties={
+                "size": IntegerAttr(size, i64),
+                "taken": None if taken is None else DenseArrayBase.from_list(i64, taken),
+                "put": None if put is None else DenseArrayBase.from_list(i64, put),
+            },
         )
+
+    @property
+    def places(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Where it begins in the source and the destination: at the first step, and further."""
+        found = [(0, 0) if p is None else p.get_values() for p in (self.taken, self.put)]
+        (a, b), (c, d) = found
+        return (a, b), (c, d)
 
     def verify_(self) -> None:
         size = self.size.value.data
@@ -250,10 +279,42 @@ class CopyOp(IRDLOperation):
             raise VerifyException(f"webgpu.copy: size {size} is not a positive multiple of 4")
         if self.source is self.destination:
             raise VerifyException("webgpu.copy: from a buffer to itself")
-        for buffer in (self.source, self.destination):
-            if isinstance(buffer.owner, BufferOp) and size > buffer.owner.size.value.data:
-                held = buffer.owner.size.value.data
-                raise VerifyException(f"webgpu.copy: {size} bytes of a buffer of {held}")
+        if any(place is not None and len(place) != 2 for place in (self.taken, self.put)):
+            raise VerifyException("webgpu.copy: a place is where it begins and what a step adds")
+        loop = self.parent_op()
+        last = loop.count.value.data - 1 if isinstance(loop, LoopOp) else 0
+        for buffer, (first, step) in zip(self.operands, self.places, strict=True):
+            held = buffer.owner.size.value.data if isinstance(buffer.owner, BufferOp) else None
+            for begin in (first, first + last * step):
+                if begin % 4 or begin < 0:
+                    raise VerifyException(f"webgpu.copy: begins at byte {begin}")
+                if held is not None and begin + size > held:
+                    raise VerifyException(
+                        f"webgpu.copy: {begin + size} bytes of a buffer of {held}"
+                    )
+
+
+@irdl_op_definition
+class LoopOp(IRDLOperation):
+    """Runs the dispatches and copies of its body `count` times, one after another."""
+
+    name = "webgpu.loop"
+
+    count = prop_def(IntegerAttr.constr(i64))
+    body = region_def("single_block")
+
+    traits = traits_def(NoTerminator())
+    assembly_format = "$count $body attr-dict"
+
+    def __init__(self, count: int, body: Block):
+        super().__init__(properties={"count": IntegerAttr(count, i64)}, regions=[Region(body)])
+
+    def verify_(self) -> None:
+        if self.count.value.data < 1:
+            raise VerifyException("webgpu.loop: runs at least once")
+        for op in self.body.block.ops:
+            if not isinstance(op, DispatchOp | CopyOp | LoopOp):
+                raise VerifyException(f"webgpu.loop: {op.name} is no command")
 
 
 def accesses(shader: ShaderOp) -> list[str]:
@@ -280,4 +341,4 @@ def _shader(op: DispatchOp) -> ShaderOp | None:
     )
 
 
-WebGPU = Dialect("webgpu", [BufferOp, WriteBufferOp, DispatchOp, CopyOp], [BufferType])
+WebGPU = Dialect("webgpu", [BufferOp, WriteBufferOp, DispatchOp, CopyOp, LoopOp], [BufferType])

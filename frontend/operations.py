@@ -7,6 +7,7 @@ from stepwell.frontend import (
     activations,
     attention,
     contractions,
+    control,
     convolution,
     creation,
     detection,
@@ -29,6 +30,7 @@ from stepwell.frontend import (
 from stepwell.frontend.activations import *
 from stepwell.frontend.attention import *
 from stepwell.frontend.contractions import *
+from stepwell.frontend.control import *
 from stepwell.frontend.convolution import *
 from stepwell.frontend.creation import *
 from stepwell.frontend.detection import *
@@ -53,6 +55,7 @@ __all__ = ["stop_gradient"]
 __all__ += activations.__all__
 __all__ += attention.__all__
 __all__ += contractions.__all__
+__all__ += control.__all__
 __all__ += convolution.__all__
 __all__ += creation.__all__
 __all__ += detection.__all__

@@ -223,6 +223,20 @@ class Trace:
         return Traced(ModuleOp([function]), self.captured, self.guards)
 
 
+def isolated(block: Block) -> list[SSAValue]:
+    """What the block reads from outside, which becomes its first arguments."""
+    inside = {block, *(inner for op in block.walk() for r in op.regions for inner in r.blocks)}
+    inputs: dict[SSAValue, SSAValue] = {}
+    for op in block.walk():
+        for index, value in enumerate(op.operands):
+            owner = value.owner
+            if (owner if isinstance(owner, Block) else owner.parent) not in inside:
+                if value not in inputs:
+                    inputs[value] = block.insert_arg(value.type, len(inputs))
+                op.operands[index] = inputs[value]
+    return list(inputs)
+
+
 class _State(threading.local):
     trace: Trace | None = None
 

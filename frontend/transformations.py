@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar, cast
 
-from xdsl.ir import Block, Region, SSAValue
+from xdsl.ir import Region
 
 from stepwell.dialects.array.differentiation import (
     CheckpointOp,
@@ -22,7 +22,7 @@ from stepwell.frontend.building import emit, lift, trace
 from stepwell.frontend.compilation import TracedCall, build, trace_call
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.executable import Executable, Spec, default_device, describe, kind_of
-from stepwell.frontend.tracing import Tracer, user_location
+from stepwell.frontend.tracing import Tracer, isolated, user_location
 from stepwell.frontend.tree import Structure, flatten, paths, unflatten
 
 R = TypeVar("R")
@@ -288,26 +288,12 @@ def checkpoint(function: Callable[..., R]) -> Callable[..., R]:
             with tracing.located(outer):
                 yielded = [lift(leaf) for leaf in leaves]
             outer.emitter.insert(YieldOp(*[tracer.value for tracer in yielded], location=location))
-        op = CheckpointOp(_isolated(block), Region(block), location)
+        op = CheckpointOp(isolated(block), Region(block), location)
         outer.emitter.insert(op)
         pairs = zip(op.outputs, yielded, strict=True)
         return unflatten(structure, [Tracer(outer, value, t.weak) for value, t in pairs])
 
     return call
-
-
-def _isolated(block: Block) -> list[SSAValue]:
-    """What the block reads from outside, which becomes its arguments."""
-    inside = {block, *(inner for op in block.walk() for r in op.regions for inner in r.blocks)}
-    inputs: dict[SSAValue, SSAValue] = {}
-    for op in block.walk():
-        for index, value in enumerate(op.operands):
-            owner = value.owner
-            if (owner if isinstance(owner, Block) else owner.parent) not in inside:
-                if value not in inputs:
-                    inputs[value] = block.insert_arg(value.type, len(block.args))
-                op.operands[index] = inputs[value]
-    return list(inputs)
 
 
 @operation

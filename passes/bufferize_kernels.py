@@ -19,6 +19,9 @@ After: `map_0` overwrites `%w`, because no launch reads the old `%w` later.
 A result overwrites its donated argument when the kernel reads each element of it only where it
 writes that element, and every other reader can run before. Launches are reordered for that. In the
 same way a result overwrites a temporary that no later launch reads: both live in one buffer.
+
+A `linalg_ext.scan` becomes a `kernel.loop`, whose carries are buffers that its steps change: those
+of their first values, if these may be overwritten, or copies.
 """
 
 from __future__ import annotations
@@ -42,8 +45,9 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.build import append, clone
 from stepwell.dialects.emit import Emitter, memref_type
-from stepwell.dialects.kernel import FuncOp, LaunchOp, ReturnOp
-from stepwell.passes.donation import donated_arguments
+from stepwell.dialects.kernel import FuncOp, LaunchOp, LoopOp, ReturnOp
+from stepwell.dialects.linalg_ext import ScanOp
+from stepwell.passes.donation import donated_arguments, donations, is_step, scalar_slots
 from stepwell.passes.in_place import Launches
 
 KIND = "stepwell.kind"
@@ -95,24 +99,28 @@ class _Host:
         returned = function.get_return_op()
         assert returned is not None
         self.returned = list(returned.operands)
+        self.scalars = scalar_slots(function)
 
     def run(self) -> None:
         function = self.function
-        launches = [op for op in function.body.block.ops if isinstance(op, LaunchOp)]
+        launches = [op for op in function.body.block.ops if isinstance(op, LaunchOp | ScanOp)]
         overwritten, order = Launches(launches, self.kernels).plan(donated_arguments(function))
         kept = _with_overwritten(self.returned, overwritten)
         for launch in order:
-            self._launch(launch, overwritten, kept)
+            if isinstance(launch, ScanOp):
+                self._scan(launch, overwritten, kept)
+            else:
+                self._launch(launch, overwritten, kept)
         results: list[SSAValue] = []
-        for value in self.returned:
+        # What a step returns is copied by its loop: only carries must not be other carries.
+        own = len(donations(function)) if is_step(function) else len(self.returned)
+        for number, value in enumerate(self.returned):
             buffer = self.buffers.get(value)
             if buffer is None:
                 buffer = self._constant_or_empty(value)
             taken = buffer in results or (value in self.buffers and value in function.args)
-            if taken or isinstance(buffer.owner, memref.GetGlobalOp):
-                copy = self._allocate(value.type, output=True)
-                self.emit.insert(memref.CopyOp(buffer, copy))
-                buffer = copy
+            if number < own and (taken or isinstance(buffer.owner, memref.GetGlobalOp)):
+                buffer = self._copied(buffer, value.type, output=True)
             results.append(buffer)
         self.emit.insert(func.ReturnOp(*results))
         function_type = FunctionType.from_lists(
@@ -122,6 +130,7 @@ class _Host:
             function.sym_name.data,
             function_type,
             Region(self.block),
+            function.sym_visibility,
             arg_attrs=function.arg_attrs,
             res_attrs=function.res_attrs,
         )
@@ -153,6 +162,33 @@ class _Host:
             variant = f"{name}_variant_{same}" if same else name
             self.variants[key] = _kernel_on_buffers(self.kernels[name], variant, reused)
         self.emit.insert(LaunchOp(self.variants[key].sym_name.data, arguments))
+
+    def _scan(
+        self, scan: ScanOp, overwritten: dict[SSAValue, SSAValue], kept: set[SSAValue]
+    ) -> None:
+        self.emit.location = scan.location
+        for result, value in zip(scan.last, scan.carries, strict=True):
+            buffer, donor = self._buffer(value), overwritten.get(result)
+            if donor is None:
+                buffer = self._copied(buffer, value.type, output=result in kept)
+            elif donor is not value:
+                self.emit.insert(memref.CopyOp(buffer, self.buffers[donor]))
+                buffer = self.buffers[donor]
+            self.buffers[result] = buffer
+        for result in scan.ys:
+            self.buffers[result] = self._allocate(result.type, output=result in kept)
+        consts = [self._buffer(value) for value in scan.consts]
+        for number, value in enumerate(scan.consts):
+            if value in self.scalars:
+                consts[number] = self._copied(consts[number], value.type, output=False)
+        xs = [self._buffer(value) for value in scan.xs]
+        last, ys = ([self.buffers[value] for value in values] for values in (scan.last, scan.ys))
+        self.emit.insert(LoopOp(scan.step, consts, last, xs, ys, scan.length, scan.reverse))
+
+    def _copied(self, buffer: SSAValue, type: Attribute, *, output: bool) -> SSAValue:
+        copy = self._allocate(type, output=output)
+        self.emit.insert(memref.CopyOp(buffer, copy))
+        return copy
 
     def _buffer(self, value: SSAValue) -> SSAValue:
         if value not in self.buffers:

@@ -34,7 +34,8 @@ def join_crossings(grouping: Grouping, target: Target) -> None:
     """Joins the groups of a function where that keeps launches acyclic and within limits."""
     for across in list(grouping.groups) if _helps(target) else ():
         domain = across.domain
-        if {fold.op.results[0] for fold in domain.folds} == domain.outputs.keys():
+        stored = {fold.op.results[0] for fold in domain.folds}
+        if stored and stored == domain.outputs.keys():
             largest = max(domain.inputs(), key=structured.size_of)
             for along in grouping.readers.get(largest, []):
                 joined = _joined(grouping, along, across, target)

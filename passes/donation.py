@@ -2,6 +2,7 @@
 
 An argument with attribute `stepwell.donated = r : i32` may be overwritten by result `r`. A rank-0
 argument that is not donated is a host scalar: it reaches kernels through one uniform buffer.
+A private function is a step of a loop, which passes it buffers only: it has no host scalars.
 """
 
 from __future__ import annotations
@@ -44,8 +45,15 @@ def donated_arguments(function: func.FuncOp) -> dict[SSAValue, SSAValue]:
     }
 
 
+def is_step(function: func.FuncOp) -> bool:
+    """Whether a function is run by a loop of another one."""
+    return function.sym_visibility is not None and function.sym_visibility.data == "private"
+
+
 def scalar_slots(function: func.FuncOp) -> dict[SSAValue, int]:
     """The slot of each host scalar among the arguments."""
+    if is_step(function):
+        return {}
     donated = donations(function)
     scalars = [
         argument

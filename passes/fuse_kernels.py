@@ -79,6 +79,13 @@ def _outline(
     last = block.last_op
     assert last is not None
     for group in _in_order(grouping.groups):
+        if group.scan is not None:
+            scan = group.scan
+            scan.detach()
+            block.insert_op_before(scan, last)
+            for index, value in enumerate(scan.operands):
+                scan.operands[index] = _on_host(launched.get(value, value))
+            continue
         members = grouping.in_order(group)
         inputs = group.domain.inputs()
         outputs = list(group.domain.outputs)
@@ -104,15 +111,19 @@ def _outline(
         block.insert_op_before(launch, last)
         launched.update(zip(outputs, launch.results, strict=True))
     for index, value in enumerate(last.operands):
-        last.operands[index] = launched.get(value, value)
-        while isinstance(value.owner, GenericOp | FillOp) and not structured.size_of(value):
-            value = value.owner.outputs[0]
-            last.operands[index] = value
+        last.operands[index] = _on_host(launched.get(value, value))
     for op in reversed(list(block.ops)):
         dead = isinstance(op, _PURE)
         if dead and all(result.first_use is None for result in op.results):
             op.detach()
             op.erase(safe_erase=False)
+
+
+def _on_host(value: SSAValue) -> SSAValue:
+    """The value; what has no elements is not computed."""
+    while isinstance(value.owner, GenericOp | FillOp) and not structured.size_of(value):
+        value = value.owner.outputs[0]
+    return value
 
 
 _PURE = (GenericOp, FillOp, AttendingOp, tensor.EmptyOp, arith.ConstantOp)

@@ -16,7 +16,7 @@ from xdsl.dialects import func
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import Operation, SSAValue
 
-from stepwell.dialects.linalg_ext import AttendingOp
+from stepwell.dialects.linalg_ext import AttendingOp, ScanOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.domain import Domain
@@ -38,6 +38,8 @@ class Group:
         default_factory=dict[SSAValue, list[Boundary]]
     )
     """Why each value that it stores is stored."""
+    scan: ScanOp | None = None
+    """The scan that stands in its place."""
     bit: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +55,8 @@ class Grouping:
         self.max_buffers = max_buffers
         self.groups: list[Group] = []
         self.readers: dict[SSAValue, list[Group]] = {}
+        self.scans: dict[SSAValue, list[Group]] = {}
+        """The scans that read a value."""
         self.kinds: dict[Operation, Kind] = {}
         self.follows: dict[Operation, bool] = {}
         self.costly: dict[Operation, bool] = {}
@@ -68,6 +72,8 @@ class Grouping:
                 self._place_alone(op)
             elif isinstance(op, GenericOp | FillOp):
                 self._place(op)
+            elif isinstance(op, ScanOp):
+                self._place_scan(op)
 
     def in_order(self, group: Group) -> list[Operation]:
         """The members of a group as its kernel has them.
@@ -92,7 +98,20 @@ class Grouping:
         for result in op.results:
             readers = self.readers.get(result, [])
             group.boundaries[result] = [Boundary.WHOLE if readers else Boundary.RETURNED]
-            self._follow(group, readers)
+            self._follow(group, self._followers(result))
+
+    def _place_scan(self, op: ScanOp) -> None:
+        """A scan is no kernel, but has its place among them."""
+        group = Group(len(self.groups), Domain(), scan=op)
+        self.groups.append(group)
+        for result in op.results:
+            self._follow(group, self._followers(result))
+        for operand in set(op.operands):
+            self.scans.setdefault(operand, []).append(group)
+
+    def _followers(self, value: SSAValue) -> list[Group]:
+        """What runs after a value is there."""
+        return [*self.readers.get(value, []), *self.scans.get(value, [])]
 
     def _place(self, op: GenericOp | FillOp) -> None:
         (result,) = op.results
@@ -116,14 +135,14 @@ class Grouping:
             if refusal is None:
                 if stored:
                     group.boundaries[result] = reasons or [Boundary.SHARED]
-                self._follow(group, readers)
+                self._follow(group, self._followers(result))
                 return
             reasons.append(refusal)
         group = Group(len(self.groups), Domain())
         self.groups.append(group)
         self._add(op, group, stored=True)
         group.boundaries[result] = reasons
-        self._follow(group, readers)
+        self._follow(group, self._followers(result))
 
     def escapes(self, value: SSAValue) -> bool:
         """Whether the function returns a value, or something else than a group reads it."""
@@ -200,7 +219,8 @@ class Grouping:
         self, op: GenericOp | FillOp, kind: Kind, group: Group, readers: list[Group], stored: bool
     ) -> Boundary | None:
         """Why computing `op` in `group` would make launches cyclic or break limits, if it would."""
-        if any(other.after & group.bit for other in readers if other is not group):
+        others = [*readers, *self.scans.get(op.results[0], [])]
+        if any(other.after & group.bit for other in others if other is not group):
             return Boundary.CYCLE
         if kind in (Kind.VIEW, Kind.MAP):
             # Left alone, a map is the epilogue of what produces it.

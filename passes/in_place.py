@@ -9,9 +9,13 @@ from heapq import heapify, heappop, heappush
 from xdsl.ir import SSAValue
 
 from stepwell.dialects.kernel import FuncOp, LaunchOp, ReturnOp
+from stepwell.dialects.linalg_ext import ScanOp
 from stepwell.passes.domain import Domain
 from stepwell.passes.structured import Kind
 from stepwell.passes.work import byte_size
+
+Run = LaunchOp | ScanOp
+"""What a host function does."""
 
 LARGE = 1 << 20
 """Bytes that are worth a second form of a kernel, or another order of launches."""
@@ -43,9 +47,9 @@ def overwritable(kernel: FuncOp) -> set[tuple[int, int]]:
 
 
 class Launches:
-    """The launches of a host function and the order they may take."""
+    """The launches and scans of a host function and the order they may take."""
 
-    def __init__(self, launches: Sequence[LaunchOp], kernels: Mapping[str, FuncOp]):
+    def __init__(self, launches: Sequence[Run], kernels: Mapping[str, FuncOp]):
         self.launches = list(launches)
         self.kernels = kernels
         self.number = {launch: index for index, launch in enumerate(self.launches)}
@@ -53,13 +57,13 @@ class Launches:
         """For each launch, those that must run after it."""
         self.pairs: dict[str, set[tuple[int, int]]] = {}
         for launch in self.launches:
-            for value in launch.arguments:
-                if isinstance(value.owner, LaunchOp):
+            for value in launch.operands:
+                if isinstance(value.owner, Run):
                     self.after[self.number[value.owner]].add(self.number[launch])
 
     def plan(
         self, donated: Mapping[SSAValue, SSAValue]
-    ) -> tuple[dict[SSAValue, SSAValue], list[LaunchOp]]:
+    ) -> tuple[dict[SSAValue, SSAValue], list[Run]]:
         """The results that overwrite arguments, and an order in which all of them can.
 
         First those that overwrite donated arguments, which the order is made for; then those that
@@ -68,64 +72,66 @@ class Launches:
         overwritten = {
             result: argument
             for result, argument in donated.items()
-            if isinstance(result.owner, LaunchOp) and self._claim(result, argument)
+            if isinstance(result.owner, Run) and self._claim(result, argument)
         }
         order = self._order(overwritten)
         return overwritten | self._temporaries(overwritten, order), order
 
     def _temporaries(
-        self, overwritten: Mapping[SSAValue, SSAValue], order: Sequence[LaunchOp]
+        self, overwritten: Mapping[SSAValue, SSAValue], order: Sequence[Run]
     ) -> dict[SSAValue, SSAValue]:
         """Results that overwrite temporaries which die at their launch.
 
         All launches of a kernel overwrite the same arguments where they can; one more form of a
         kernel is made for large temporaries that only some of them can overwrite.
         """
-        last = {value: launch for launch in order for value in launch.arguments}
-        forms: dict[object, list[tuple[LaunchOp, list[tuple[int, int]]]]] = defaultdict(list)
+        last = {value: launch for launch in order for value in launch.operands}
+        forms: dict[object, list[tuple[Run, list[tuple[int, int]]]]] = defaultdict(list)
         for launch in order:
             name = launch.callee.root_reference.data
-            donated = tuple(result in overwritten for result in launch.outputs)
+            donated = tuple(result in overwritten for result in launch.results)
             pairs = self._dying(launch, overwritten, last)
             forms[name, donated].append((launch, pairs))
         found: dict[SSAValue, SSAValue] = {}
         for launches in forms.values():
             counts = Counter(pair for _, pairs in launches for pair in pairs)
-            outputs = launches[0][0].outputs
+            outputs = launches[0][0].results
             everywhere = _distinct(pair for pair in counts if counts[pair] == len(launches))
             large = (p for p in counts if byte_size(outputs[p[0]].type) >= LARGE)
             most = _distinct([*everywhere, *sorted(large, key=lambda pair: -counts[pair])])
             for launch, pairs in launches:
                 for result, argument in most if set(most) <= set(pairs) else everywhere:
-                    found[launch.outputs[result]] = launch.arguments[argument]
+                    found[launch.results[result]] = launch.operands[argument]
         return found
 
     def _dying(
         self,
-        launch: LaunchOp,
+        launch: Run,
         overwritten: Mapping[SSAValue, SSAValue],
-        last: Mapping[SSAValue, LaunchOp],
+        last: Mapping[SSAValue, Run],
     ) -> list[tuple[int, int]]:
         """Pairs (result, argument) such that the result may overwrite a temporary."""
         dying = [
             (position, value)
-            for position, value in enumerate(launch.arguments)
-            if isinstance(value.owner, LaunchOp)
+            for position, value in enumerate(launch.operands)
+            if isinstance(value.owner, Run)
             and last[value] is launch
             and byte_size(value.type)
-            and all(isinstance(use.operation, LaunchOp) for use in value.uses)
+            and all(isinstance(use.operation, Run) for use in value.uses)
             # A dispatch may not bind one buffer twice when it writes it.
-            and sum(other is value for other in launch.arguments) == 1
+            and sum(other is value for other in launch.operands) == 1
         ]
         return [
             (number, position)
-            for number, result in enumerate(launch.outputs)
+            for number, result in enumerate(launch.results)
             if result not in overwritten
             for position, value in dying
             if value.type == result.type and (number, position) in self._overwritable(launch)
         ]
 
-    def _overwritable(self, launch: LaunchOp) -> set[tuple[int, int]]:
+    def _overwritable(self, launch: Run) -> set[tuple[int, int]]:
+        if isinstance(launch, ScanOp):
+            return {(k, len(launch.consts) + k) for k in range(len(launch.carries))}
         name = launch.callee.root_reference.data
         if name not in self.pairs:
             self.pairs[name] = overwritable(self.kernels[name])
@@ -133,21 +139,19 @@ class Launches:
 
     def _claim(self, result: SSAValue, argument: SSAValue) -> bool:
         writer = result.owner
-        assert isinstance(writer, LaunchOp)
+        assert isinstance(writer, Run)
         if result.type != argument.type:
             return False
-        if any(not isinstance(use.operation, LaunchOp) for use in argument.uses):
+        if any(not isinstance(use.operation, Run) for use in argument.uses):
             return False
-        for position, value in enumerate(writer.arguments):
+        for position, value in enumerate(writer.operands):
             if value is argument:
-                number = _position(writer.outputs, result)
+                number = _position(writer.results, result)
                 if (number, position) not in self._overwritable(writer):
                     return False
         # Every other reader must run before the writer.
         target = self.number[writer]
-        readers = {
-            self.number[op] for use in argument.uses if isinstance(op := use.operation, LaunchOp)
-        }
+        readers = {self.number[op] for use in argument.uses if isinstance(op := use.operation, Run)}
         readers.discard(target)
         if readers & self._reachable(target):
             return False
@@ -164,7 +168,7 @@ class Launches:
                 stack.append(follower)
         return found
 
-    def _order(self, overwritten: Mapping[SSAValue, SSAValue]) -> list[LaunchOp]:
+    def _order(self, overwritten: Mapping[SSAValue, SSAValue]) -> list[Run]:
         """A topological order, nearest to the present one, but what frees memory comes at once."""
         waiting = [0] * len(self.launches)
         for followers in self.after:
@@ -175,7 +179,7 @@ class Launches:
         heapify(ready)
         urgent = [index for index in ready if freeing.much(self.launches[index])]
         done: set[int] = set()
-        order: list[LaunchOp] = []
+        order: list[Run] = []
         while urgent or ready:
             index = heappop(urgent or ready)
             if index in done:
@@ -196,31 +200,31 @@ class Launches:
 class _Freeing:
     """How many bytes each launch would free, more than it takes, if it ran next."""
 
-    def __init__(self, launches: Sequence[LaunchOp], overwritten: Mapping[SSAValue, SSAValue]):
-        self.readers: dict[SSAValue, set[LaunchOp]] = {}
+    def __init__(self, launches: Sequence[Run], overwritten: Mapping[SSAValue, SSAValue]):
+        self.readers: dict[SSAValue, set[Run]] = {}
         """Of every temporary, the launches that have yet to read it."""
         self.bytes = {
-            launch: -sum(byte_size(v.type) for v in launch.outputs if v not in overwritten)
+            launch: -sum(byte_size(v.type) for v in launch.results if v not in overwritten)
             for launch in launches
         }
-        for value in (value for launch in launches for value in launch.outputs):
+        for value in (value for launch in launches for value in launch.results):
             users = [use.operation for use in value.uses]
-            readers = {user for user in users if isinstance(user, LaunchOp)}
+            readers = {user for user in users if isinstance(user, Run)}
             if len(readers) == len(set(users)):
                 self.readers[value] = readers
                 self._one_left(value)
 
-    def much(self, launch: LaunchOp) -> bool:
+    def much(self, launch: Run) -> bool:
         return self.bytes[launch] >= LARGE
 
-    def run(self, launch: LaunchOp) -> list[LaunchOp]:
+    def run(self, launch: Run) -> list[Run]:
         """The launches that free more now that this one has run."""
-        for value in launch.arguments:
-            self.readers.get(value, set[LaunchOp]()).discard(launch)
-        left = [self._one_left(value) for value in set(launch.arguments) if value in self.readers]
+        for value in launch.operands:
+            self.readers.get(value, set[Run]()).discard(launch)
+        left = [self._one_left(value) for value in set(launch.operands) if value in self.readers]
         return [reader for reader in left if reader is not None]
 
-    def _one_left(self, value: SSAValue) -> LaunchOp | None:
+    def _one_left(self, value: SSAValue) -> Run | None:
         """The only launch that has yet to read the value, which it therefore frees."""
         if len(self.readers[value]) != 1:
             return None

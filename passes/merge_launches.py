@@ -41,7 +41,7 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.build import append, clone, every
 from stepwell.dialects.emit import Emitter
-from stepwell.dialects.kernel import PLAN, SCALAR, FuncOp, LaunchOp, ReturnOp
+from stepwell.dialects.kernel import PLAN, SCALAR, FuncOp, LaunchOp, LoopOp, ReturnOp
 from stepwell.passes.target import Target, target_named
 from stepwell.passes.work import added, byte_size
 
@@ -92,7 +92,8 @@ class _Merging:
         self.written: dict[FuncOp, set[int]] = {}
 
     def run(self) -> None:
-        ops = [op for op in self.block.ops if isinstance(op, LaunchOp | memref.CopyOp)]
+        kinds = LaunchOp | LoopOp | memref.CopyOp
+        ops = [op for op in self.block.ops if isinstance(op, kinds)]
         open_launches: list[int] = []
         current: list[Operation | None] = list(ops)
         for index, op in enumerate(ops):
@@ -158,6 +159,11 @@ class _Merging:
         if op not in self.accesses:
             if isinstance(op, memref.CopyOp):
                 self.accesses[op] = {_memory(op.source)}, {_memory(op.destination)}
+            elif isinstance(op, LoopOp):
+                self.accesses[op] = (
+                    {_memory(value) for value in (*op.consts, *op.xs)},
+                    {_memory(value) for value in (*op.carries, *op.ys)},
+                )
             else:
                 assert isinstance(op, LaunchOp)
                 kernel = self._kernel(op)

@@ -27,6 +27,7 @@ from stepwell.passes.expand_math import ExpandMathPass
 from stepwell.passes.fuse_kernels import FuseKernelsPass
 from stepwell.passes.merge_launches import MergeLaunchesPass
 from stepwell.passes.normalize_linalg import NormalizeLinalgPass
+from stepwell.passes.outline_scans import OutlineScansPass
 from stepwell.passes.plan_memory import PlanMemoryPass
 from stepwell.passes.prove_bounds import ProveBoundsPass
 from stepwell.passes.schedule_kernels import ScheduleKernelsPass
@@ -78,6 +79,7 @@ STAGES = (
         "linalg",
         "structured operations on tensors: one linalg.generic an operation, and whole attention",
         (
+            _same(OutlineScansPass),
             lambda target: DecomposeCompositesPass(target.name),
             _same(SimplifyArrayPass),
             _same(ConvertArrayToLinalgPass),

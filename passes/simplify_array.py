@@ -14,7 +14,8 @@ After:
 
 The rules are those of the stock `canonicalize` (`dialects/array/canonicalize.py`). Each looks at an
 operation and at what computes its operands, so that a walk from definitions to uses meets every
-operation when its operands are what they will be, and leaves nothing to rewrite.
+operation when its operands are what they will be, and leaves nothing to rewrite. Scans lose
+what they need not have (`passes/scan_pruning.py`).
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation
 from xdsl.passes import ModulePass
+from xdsl.traits import IsolatedFromAbove
 
 from stepwell.dialects.array.base import ArrayOp
 from stepwell.dialects.array.canonicalize import rules_of
+from stepwell.dialects.array.control import ScanOp
 from stepwell.dialects.emit import Emitter
+from stepwell.passes.scan_pruning import prune
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def _simplify(parent: Operation, known: Known) -> None:
 
 def _visit(op: Operation, known: Known) -> None:
     if op.regions:
-        _simplify(op, known)
+        _simplify(op, {} if op.has_trait(IsolatedFromAbove) else known)
         return
     if not isinstance(op, ArrayOp):
         return
@@ -91,6 +95,9 @@ def _sweep(block: Block) -> None:
     op = block.last_op
     while op is not None:
         before = op.prev_op
-        if isinstance(op, ArrayOp) and all(result.first_use is None for result in op.results):
-            block.erase_op(op)
+        if isinstance(op, ArrayOp | ScanOp):
+            if all(result.first_use is None for result in op.results):
+                block.erase_op(op)
+            elif isinstance(op, ScanOp):
+                before = prune(op, _sweep).prev_op
         op = before

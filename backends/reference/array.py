@@ -7,7 +7,9 @@ from typing import Any
 
 from stepwell.backends.reference.errors import failure
 from stepwell.backends.reference.machine import Frame, Handlers
+from stepwell.backends.reference.scanning import scan
 from stepwell.dialects.array.base import ArrayOp
+from stepwell.dialects.array.control import ScanOp
 from stepwell.dialects.array.differentiation import CheckpointOp, ValueAndGradOp
 
 
@@ -23,4 +25,13 @@ def _checkpoint(frame: Frame, op: CheckpointOp, operands: list[Any]) -> Sequence
     return frame.run(op.body.block, operands)
 
 
-HANDLERS: Handlers = {ArrayOp: _evaluate, CheckpointOp: _checkpoint, ValueAndGradOp: _request}
+def _scan(frame: Frame, op: ScanOp, operands: list[Any]) -> Sequence[Any]:
+    return scan(frame.machine, op, op.body.block, operands)
+
+
+HANDLERS: Handlers = {
+    ArrayOp: _evaluate,
+    CheckpointOp: _checkpoint,
+    ScanOp: _scan,
+    ValueAndGradOp: _request,
+}

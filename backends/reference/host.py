@@ -15,8 +15,9 @@ from stepwell.backends.reference.errors import failure
 from stepwell.backends.reference.machine import Frame, Handlers
 from stepwell.backends.reference.memory import Buffer, constant, poison, shape_of, value_dtype
 from stepwell.backends.reference.scalar_ops import SCALAR_OPS, scalar_function
+from stepwell.backends.reference.scanning import loop, scan
 from stepwell.backends.reference.simt import compile_kernel
-from stepwell.dialects import kernel
+from stepwell.dialects import kernel, linalg_ext
 
 _MAKERS = {**simt_ops.MAKERS, **simt_control.MAKERS}
 
@@ -44,6 +45,14 @@ def _launch(frame: Frame, op: kernel.LaunchOp, operands: list[Any]) -> Sequence[
         compiled[function] = compile_kernel(function, _MAKERS, frame.machine.subgroup_size)
     compiled[function].launch(op, operands)
     return ()
+
+
+def _scan(frame: Frame, op: linalg_ext.ScanOp, operands: list[Any]) -> Sequence[Any]:
+    return scan(frame.machine, op, _symbol(frame, op, op.step).body.block, operands)
+
+
+def _loop(frame: Frame, op: kernel.LoopOp, operands: list[Any]) -> Sequence[Any]:
+    return loop(frame.machine, op, _symbol(frame, op, op.step).body.block, operands)
 
 
 def _scalar(frame: Frame, op: Operation, operands: list[Any]) -> Sequence[Any]:
@@ -150,6 +159,8 @@ HANDLERS: Handlers = {
     **dict.fromkeys(SCALAR_OPS, _scalar),
     func.CallOp: _call,
     kernel.LaunchOp: _launch,
+    linalg_ext.ScanOp: _scan,
+    kernel.LoopOp: _loop,
     memref.AllocOp: _alloc,
     memref.ViewOp: _view,
     memref.CastOp: _cast,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,10 +19,14 @@ from stepwell.backends.packing import whole_words
 from stepwell.backends.program import (
     NUMPY_DTYPES,
     SLOT_BYTES,
+    Command,
+    Copy,
     Dispatch,
     Input,
+    Loop,
     Program,
     buffer_label,
+    distinct,
 )
 from stepwell.backends.wgpu import native
 from stepwell.backends.wgpu.array import DeviceArray, type_text
@@ -34,15 +39,38 @@ _PLANS = 64
 
 
 @dataclass(frozen=True)
+class CopyEnds:
+    """A copy between two buffers."""
+
+    source: Any
+    destination: Any
+    copy: Copy
+
+    def at(self, iteration: int) -> native.CopyStep:
+        """What it is in one iteration of the loop that it is in."""
+        (taken, taken_step), (put, put_step) = self.copy.taken, self.copy.put
+        places = put + iteration * put_step, taken + iteration * taken_step
+        return (self.source, self.destination, self.copy.bytes, *places)
+
+
+@dataclass(frozen=True)
+class LoopSteps:
+    """Steps that run again and again."""
+
+    count: int
+    steps: Steps
+
+
+Steps = list[list[native.Step] | CopyEnds | LoopSteps]
+"""The dispatches of a compute pass, or a copy, or a loop."""
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A program's commands with the buffers of one call filled in.
+    """A program's commands with the buffers of one call; `groups` keeps the bind groups alive."""
 
-    `steps` are the dispatches of a compute pass, or the (source, destination, bytes) of a copy.
-    `groups` keeps the bind groups alive.
-    """
-
-    steps: tuple[list[native.Step] | native.CopyStep, ...]
-    groups: tuple[Any, ...]
+    steps: Steps
+    groups: list[Any]
 
 
 class Executor:
@@ -89,7 +117,7 @@ class Executor:
             plan = self._plan(arrays, buffers, scalar_copies)
             with self.device.commands(f"running {self.program.name!r}") as encoder:
                 self._load_scalars(encoder, scalar_copies)
-                for step in plan.steps:
+                for step in _in_order(plan.steps):
                     if isinstance(step, list):
                         encoder.dispatches(step)
                     else:
@@ -107,7 +135,7 @@ class Executor:
             with timed(self.device, self.program.dispatches) as timer:
                 with self.device.commands(f"profiling {self.program.name!r}") as encoder:
                     self._load_scalars(encoder, scalar_copies)
-                    for step in plan.steps:
+                    for step in _in_order(plan.steps):
                         if isinstance(step, list):
                             for dispatch in step:
                                 timer.dispatch(encoder, dispatch)
@@ -237,12 +265,21 @@ class Executor:
         return plan
 
     def _make_plan(self, memories: list[Memory]) -> Plan:
-        steps: list[list[native.Step] | native.CopyStep] = []
         groups: list[Any] = []
-        for command in self.program.commands:
-            if not isinstance(command, Dispatch):
+        return Plan(self._steps(self.program.commands, memories, groups), groups)
+
+    def _steps(
+        self, commands: Sequence[Command], memories: list[Memory], groups: list[Any]
+    ) -> Steps:
+        steps: Steps = []
+        for command in commands:
+            if isinstance(command, Copy):
                 source, destination = memories[command.source], memories[command.destination]
-                steps.append((source.buffer, destination.buffer, command.bytes))
+                steps.append(CopyEnds(source.buffer, destination.buffer, command))
+                continue
+            if isinstance(command, Loop):
+                inner = self._steps(command.commands, memories, groups)
+                steps.append(LoopSteps(command.count, inner))
                 continue
             pipeline = self._pipelines[command.kernel]
             bindings = [(memories[i], self._binding_bytes[i]) for i in command.buffers]
@@ -253,7 +290,7 @@ class Executor:
             cast("list[native.Step]", steps[-1]).append(
                 (pipeline.id, native.object_id(group), *command.grid)
             )
-        return Plan(tuple(steps), tuple(groups))
+        return steps
 
     def _load_scalars(self, encoder: native.Encoder, copies: list[tuple[Memory, int]]) -> None:
         if self._scalars is None:
@@ -284,10 +321,20 @@ class Executor:
         )
 
 
+def _in_order(steps: Steps, iteration: int = 0) -> Iterator[list[native.Step] | native.CopyStep]:
+    """What is encoded; `iteration` is that of the loop that the steps are in."""
+    for step in steps:
+        if isinstance(step, LoopSteps):
+            for inner in range(step.count):
+                yield from _in_order(step.steps, inner)
+        else:
+            yield step if isinstance(step, list) else step.at(iteration)
+
+
 def _check_memory(program: Program, device: Device) -> None:
     """Refuse, before anything is allocated, what cannot fit."""
     about = device.description
-    bound = {i for c in program.commands if isinstance(c, Dispatch) for i in c.buffers}
+    bound = {i for c in distinct(program.commands) if isinstance(c, Dispatch) for i in c.buffers}
     for index, buffer in enumerate(program.buffers):
         limit = "max-buffer-size"
         if index in bound and buffer.kind != "scalars":

@@ -25,8 +25,8 @@ checked: Any = _api.libf
 Step = tuple[Any, Any, int, int, int]
 """A dispatch: the ids of pipeline and bind group, workgroups in x, y, z."""
 
-CopyStep = tuple[Any, Any, int]
-"""A copy: source, destination, bytes."""
+CopyStep = tuple[Any, Any, int, int, int]
+"""A copy: source, destination, bytes, where they begin in the destination and in the source."""
 
 
 def object_id(handle: Any) -> Any:
@@ -171,10 +171,10 @@ class Encoder:
         finally:
             raw.wgpuComputePassEncoderRelease(compute)
 
-    def copy(self, source: Any, destination: Any, size: int, offset: int = 0) -> None:
-        """Copy the first `size` bytes of a buffer to another, from its byte `offset` on."""
+    def copy(self, source: Any, destination: Any, size: int, put: int = 0, taken: int = 0) -> None:
+        """Copy `size` bytes of a buffer, from `taken` on, to another, from its byte `put` on."""
         checked.wgpuCommandEncoderCopyBufferToBuffer(
-            self._encoder, object_id(source), 0, object_id(destination), offset, size
+            self._encoder, object_id(source), taken, object_id(destination), put, size
         )
 
     def resolve(self, queries: Any, count: int, destination: Any) -> None:

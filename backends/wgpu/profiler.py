@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stepwell.backends.errors import DeviceError
-from stepwell.backends.program import Dispatch, Program
+from stepwell.backends.program import Dispatch, Program, in_order
 from stepwell.backends.wgpu import native
 from stepwell.backends.wgpu.device import Device
 from stepwell.backends.wgpu.native import wgpu
@@ -57,7 +57,7 @@ def summarize(program: Program, microseconds: list[float]) -> Profile:
     """Sum the times of a program's dispatches, in their order, by kernel."""
     counts: dict[str, int] = {}
     times: dict[str, float] = {}
-    dispatches = [command for command in program.commands if isinstance(command, Dispatch)]
+    dispatches = [c for c in in_order(program.commands) if isinstance(c, Dispatch)]
     for command, time in zip(dispatches, microseconds, strict=True):
         counts[command.kernel] = counts.get(command.kernel, 0) + 1
         times[command.kernel] = times.get(command.kernel, 0.0) + time

@@ -6,6 +6,7 @@ from stepwell.dialects.array import (
     attention,
     composite,
     contraction,
+    control,
     convolution,
     differentiation,
     elementwise,
@@ -32,5 +33,6 @@ Array = Dialect(
         *composite.OPERATIONS,
         *attention.OPERATIONS,
         *differentiation.OPERATIONS,
+        *control.OPERATIONS,
     ],
 )

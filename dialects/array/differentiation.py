@@ -22,7 +22,7 @@ from xdsl.irdl import (
     var_operand_def,
     var_result_def,
 )
-from xdsl.traits import HasParent, IsolatedFromAbove, IsTerminator, Pure
+from xdsl.traits import IsolatedFromAbove, IsTerminator, Pure
 from xdsl.utils.exceptions import VerifyException
 
 from stepwell.dialects.array.base import (
@@ -206,12 +206,17 @@ class YieldOp(IRDLOperation):
     name = "array.yield"
     values = var_operand_def(AnyTensorTypeConstr)
 
-    traits = traits_def(IsTerminator(), HasParent(ValueAndGradOp, CheckpointOp))
+    traits = traits_def(IsTerminator())
 
-    assembly_format = "$values attr-dict `:` type($values)"
+    assembly_format = "attr-dict ($values^ `:` type($values))?"
 
     def __init__(self, *values: SSAValue, location: LocationAttr | None = None):
         Operation.__init__(self, operands=values, location=location)
+
+    def verify_(self) -> None:
+        parent = self.parent_op()
+        if parent is None or parent.dialect_name() != "array":
+            raise VerifyException(f"{self.name}: ends the body of an array operation")
 
 
 def _terminator(body: Region) -> YieldOp:

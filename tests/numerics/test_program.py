@@ -205,7 +205,7 @@ def tampered(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h: h.update(version=2), "version 2"),
+        (lambda h: h.update(version=1), "version 1"),
         (lambda h: h.update(format="other"), "not a Stepwell program"),
         (lambda h: h.pop("name"), "name: None is not of type str"),
         (lambda h: h.update(buffers={}), "buffers: expected a list"),

@@ -4,6 +4,7 @@ from operations import (
     attention,
     composite,
     contraction,
+    control,
     convolution,
     differentiation,
     elementwise,
@@ -28,4 +29,5 @@ ROWS = [
     *composite.ROWS,
     *attention.ROWS,
     *differentiation.ROWS,
+    *control.ROWS,
 ]

@@ -23,7 +23,7 @@ from xdsl.passes import ModulePass
 import stepwell as sw
 from stepwell.backends.compiler import parse
 from stepwell.backends.device import open_device
-from stepwell.backends.program import Copy, Program
+from stepwell.backends.program import Program
 from stepwell.frontend.compilation import target_of
 from stepwell.frontend.training import TrainStep
 from stepwell.passes.pipeline import lower
@@ -107,14 +107,13 @@ def _steps(model: Model) -> Callable[[Settings], Iterator[Figure]]:
         with _cache():
             cold, cached = _compile(model, target), _compile(model, target)
         program = cold.program
-        copies = sum(isinstance(command, Copy) for command in program.commands)
         yield _within(model.cold, Figure(
             f"{name}.cold", model.what, cold.processor, "s",
             more={
                 "wall_s": cold.wall,
                 "kernels": len(program.kernels),
                 "dispatches": program.dispatches,
-                "copies": copies,
+                "copies": program.copies,
                 "planned_mb": program.memory.peak / 1e6,
             },
         ))  # fmt: skip

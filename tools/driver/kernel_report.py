@@ -11,7 +11,7 @@ from typing import Any
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 
 from stepwell.backends.export import to_program
-from stepwell.backends.program import Copy, Dispatch, Program, Triple, array_bytes
+from stepwell.backends.program import Copy, Dispatch, Program, Triple, array_bytes, in_order
 from stepwell.backends.wgpu.executor import Executor
 from stepwell.dialects.kernel import FuncOp, LaunchOp
 from stepwell.passes.boundary import BOUNDARY
@@ -144,7 +144,8 @@ def report(
 ) -> Report:
     """What is known of a program, its kernels in the order in which they first run."""
     details = details or Details()
-    dispatches = [command for command in program.commands if isinstance(command, Dispatch)]
+    commands = [*in_order(program.commands)]
+    dispatches = [command for command in commands if isinstance(command, Dispatch)]
     counts = Counter(dispatch.kernel for dispatch in dispatches)
     grids = {dispatch.kernel: dispatch.grid for dispatch in dispatches}
     rows: list[KernelRow] = []
@@ -166,7 +167,7 @@ def report(
                 times.roofline(launches, kernel.bytes, kernel.flops) if times else None,
             )
         )
-    copied = sum(2 * command.bytes for command in program.commands if isinstance(command, Copy))
+    copied = sum(2 * command.bytes for command in commands if isinstance(command, Copy))
     interface = sum(
         array_bytes(entry.shape, entry.dtype) for entry in (*program.inputs, *program.outputs)
     ) + sum(array.nbytes for array in program.constants.values())

@@ -160,3 +160,34 @@ func.func @not_differentiable(%x: tensor<f32>) {
   }
   func.return
 }
+
+// -----
+
+// The gradient of a scan is a scan the other way: of the states before each step, which the first
+// one stacks, it computes the steps again, from the cotangent of the last state to that of the first.
+// CHECK-LABEL: @scan
+// CHECK:         %{{.*}}, %[[STATES:.*]] = array.scan length 5 consts(%w : tensor<f32>) carries(%h : tensor<f32>) xs()
+// CHECK-NEXT:    ^bb0(%{{.*}}: tensor<f32>, %[[H:.*]]: tensor<f32>):
+// CHECK-NEXT:      %[[NEXT:.*]] = array.multiply %[[H]], %{{.*}}
+// CHECK-NEXT:      array.yield %[[NEXT]], %[[H]]
+// CHECK-NEXT:    }
+// CHECK:         %[[DH:.*]], %[[DW:.*]] = array.scan length 5 reverse consts(%w : tensor<f32>) carries({{.*}}) xs(%[[STATES]] : tensor<5xf32>) -> tensor<f32>, tensor<f32> {
+// CHECK-NEXT:    ^bb0(%[[W:.*]]: tensor<f32>, %[[SENT:.*]]: tensor<f32>, %[[SUM:.*]]: tensor<f32>, %[[STATE:.*]]: tensor<f32>):
+// CHECK-NEXT:      %[[BACK:.*]] = array.multiply %[[SENT]], %[[W]]
+// CHECK-NEXT:      %[[MORE:.*]] = array.multiply %[[SENT]], %[[STATE]]
+// CHECK-NEXT:      %[[TOTAL:.*]] = array.add %[[SUM]], %[[MORE]]
+// CHECK-NEXT:      array.yield %[[BACK]], %[[TOTAL]]
+// CHECK-NEXT:    }
+// CHECK-NEXT:    func.return %[[DW]], %[[DH]]
+func.func @scan(%w: tensor<f32>, %h: tensor<f32>) -> (tensor<f32>, tensor<f32>) {
+  %0, %1, %2 = array.value_and_grad %w, %h argnums [0, 1] : (tensor<f32>, tensor<f32>) -> (tensor<f32>, tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>, %b: tensor<f32>):
+    %3 = array.scan length 5 consts(%a : tensor<f32>) carries(%b : tensor<f32>) xs() -> tensor<f32> {
+    ^bb1(%c: tensor<f32>, %d: tensor<f32>):
+      %4 = array.multiply %d, %c : (tensor<f32>, tensor<f32>) -> tensor<f32>
+      array.yield %4 : tensor<f32>
+    }
+    array.yield %3 : tensor<f32>
+  }
+  func.return %1, %2 : tensor<f32>, tensor<f32>
+}

@@ -38,3 +38,23 @@ func.func @request(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<f32>, tensor<4xf
   %4 = array.multiply %0, %x : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
   func.return %4, %value, %gradient : tensor<4xf32>, tensor<f32>, tensor<4xf32>
 }
+
+// A scan loses the carry that nothing reads, the one that no step changes, and zeros that it reads.
+// CHECK-LABEL: @scan
+// CHECK-NEXT:    %0 = array.scan length 5 consts(%k : tensor<2xf32>) carries(%h : tensor<2xf32>) xs() -> tensor<2xf32> {
+// CHECK-NEXT:    ^bb0(%c: tensor<2xf32>, %b: tensor<2xf32>):
+// CHECK-NEXT:      %1 = array.add %b, %c
+// CHECK-NEXT:      array.yield %1 : tensor<2xf32>
+// CHECK-NEXT:    }
+// CHECK-NEXT:    func.return %0, %k
+func.func @scan(%h: tensor<2xf32>, %k: tensor<2xf32>, %n: tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>) {
+  %zeros = array.full 0.0 : f32 shape [5, 2] : tensor<5x2xf32>
+  %0, %1, %2, %3 = array.scan length 5 consts(%n : tensor<2xf32>) carries(%h, %k, %n : tensor<2xf32>, tensor<2xf32>, tensor<2xf32>) xs(%zeros : tensor<5x2xf32>) -> tensor<2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<5x2xf32> {
+  ^bb0(%a: tensor<2xf32>, %b: tensor<2xf32>, %c: tensor<2xf32>, %d: tensor<2xf32>, %x: tensor<2xf32>):
+    %4 = array.add %b, %c : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+    %5 = array.multiply %d, %x : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+    %6 = array.add %5, %a : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+    array.yield %4, %c, %6, %5 : tensor<2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>
+  }
+  func.return %0, %1 : tensor<2xf32>, tensor<2xf32>
+}

@@ -94,3 +94,35 @@ func.func @kind(%x: f32) {
 kernel.func @plan() attributes {kernel.plan} {
   kernel.return
 }
+
+// -----
+
+func.func @nobody(%h: memref<2xf32>) {
+  // expected-error @below {{kernel.loop: there is no function @step}}
+  kernel.loop @step length 5 consts() carries(%h : memref<2xf32>) xs() ys()
+  func.return
+}
+
+// -----
+
+func.func @count(%h: memref<2xf32>) {
+  // expected-error @below {{kernel.loop: @step takes 1 and returns 0, a step here takes 1 and returns 1}}
+  kernel.loop @step length 5 consts() carries(%h : memref<2xf32>) xs() ys()
+  func.return
+}
+
+func.func private @step(%h: memref<2xf32>) {
+  func.return
+}
+
+// -----
+
+func.func @slices(%xs: memref<4x2xf32>) {
+  // expected-error @below {{kernel.loop: memref<4x2xf32> has not one slice for each step}}
+  kernel.loop @step length 5 consts() carries() xs(%xs : memref<4x2xf32>) ys()
+  func.return
+}
+
+func.func private @step(%x: memref<2xf32>) {
+  func.return
+}

@@ -64,3 +64,14 @@ func.func @on_memrefs(%x: memref<4xf32>) {
   kernel.launch @lanes(%x) : (memref<4xf32>) -> ()
   func.return
 }
+
+// CHECK-LABEL: @loop
+func.func @loop(%w: memref<f32>, %h: memref<2xf32>, %xs: memref<5x2xf32>, %ys: memref<5x2xf32>) {
+  // CHECK-NEXT: kernel.loop @step length 5 reverse consts(%w : memref<f32>) carries(%h : memref<2xf32>) xs(%xs : memref<5x2xf32>) ys(%ys : memref<5x2xf32>)
+  kernel.loop @step length 5 reverse consts(%w : memref<f32>) carries(%h : memref<2xf32>) xs(%xs : memref<5x2xf32>) ys(%ys : memref<5x2xf32>)
+  func.return
+}
+
+func.func private @step(%w: memref<f32>, %h: memref<2xf32>, %x: memref<2xf32>) -> (memref<2xf32>, memref<2xf32>) {
+  func.return %h, %x : memref<2xf32>, memref<2xf32>
+}

@@ -47,3 +47,23 @@ func.func @dvalue(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>,
        tensor<5xf32>) -> (tensor<3x4xf32>, tensor<3x4xf32>)
   func.return
 }
+
+// -----
+
+func.func @nobody(%xs: tensor<5x2xf32>) {
+  // expected-error @below {{linalg_ext.scan: there is no function @step}}
+  linalg_ext.scan @step length 5 consts() carries() xs(%xs : tensor<5x2xf32>)
+  func.return
+}
+
+// -----
+
+func.func @types(%xs: tensor<5x2xf32>) {
+  // expected-error @below {{linalg_ext.scan: a step takes consts, carries and a slice of xs}}
+  linalg_ext.scan @step length 5 consts() carries() xs(%xs : tensor<5x2xf32>)
+  func.return
+}
+
+func.func private @step(%x: tensor<3xf32>) {
+  func.return
+}

@@ -31,3 +31,14 @@ func.func @gradients(%q: tensor<2x5x4xf32>, %k: tensor<2x3x4xf32>, %v: tensor<2x
        tensor<2x5xf32>, tensor<2x5x3xf32>) -> (tensor<2x3x4xf32>, tensor<2x3x8xf32>)
   func.return %dq : tensor<2x5x4xf32>
 }
+
+// CHECK-LABEL: @scan
+func.func @scan(%h: tensor<2xf32>, %xs: tensor<5x2xf32>) {
+  // CHECK: %0, %1 = linalg_ext.scan @step length 5 reverse consts() carries(%h : tensor<2xf32>) xs(%xs : tensor<5x2xf32>) -> tensor<2xf32>, tensor<5x2xf32>
+  %0, %1 = linalg_ext.scan @step length 5 reverse consts() carries(%h : tensor<2xf32>) xs(%xs : tensor<5x2xf32>) -> tensor<2xf32>, tensor<5x2xf32>
+  func.return
+}
+
+func.func private @step(%h: tensor<2xf32>, %x: tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>) {
+  func.return %x, %h : tensor<2xf32>, tensor<2xf32>
+}

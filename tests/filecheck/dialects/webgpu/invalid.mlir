@@ -169,3 +169,45 @@ func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
   webgpu.copy %a, %0, 20
   func.return
 }
+
+// -----
+
+func.func @main(%a: !webgpu.buffer) {
+  %0 = webgpu.buffer "output", 16
+  webgpu.loop 4 {
+    // expected-error @below {{20 bytes of a buffer of 16}}
+    webgpu.copy %a, %0, 8 to [0, 4]
+  }
+  func.return
+}
+
+// -----
+
+func.func @main(%a: !webgpu.buffer) {
+  %0 = webgpu.buffer "output", 16
+  webgpu.loop 4 {
+    // expected-error @below {{begins at byte -4}}
+    webgpu.copy %a, %0, 4 from [8, -4]
+  }
+  func.return
+}
+
+// -----
+
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  // expected-error @below {{runs at least once}}
+  webgpu.loop 0 {
+    webgpu.copy %a, %b, 4
+  }
+  func.return
+}
+
+// -----
+
+func.func @main(%a: !webgpu.buffer) {
+  // expected-error @below {{webgpu.buffer is no command}}
+  webgpu.loop 2 {
+    %0 = webgpu.buffer "output", 16
+  }
+  func.return
+}

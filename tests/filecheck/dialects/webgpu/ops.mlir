@@ -29,3 +29,21 @@ func.func @main(%x: !webgpu.buffer, %rate: f32) -> !webgpu.buffer {
   // CHECK-NEXT:  func.return %y : !webgpu.buffer
   func.return %y : !webgpu.buffer
 }
+
+// CHECK-LABEL: @loop
+func.func @loop(%xs: !webgpu.buffer, %ys: !webgpu.buffer) {
+  %x = webgpu.buffer "temporary", 16
+  // CHECK:      webgpu.loop 5 {
+  // CHECK-NEXT:   webgpu.copy %xs, %x, 16 from [64, -16]
+  // CHECK-NEXT:   webgpu.loop 2 {
+  // CHECK-NEXT:     webgpu.copy %x, %ys, 16 to [16, 32]
+  // CHECK-NEXT:   }
+  // CHECK-NEXT: }
+  webgpu.loop 5 {
+    webgpu.copy %xs, %x, 16 from [64, -16]
+    webgpu.loop 2 {
+      webgpu.copy %x, %ys, 16 to [16, 32]
+    }
+  }
+  func.return
+}

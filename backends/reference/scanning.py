@@ -1,0 +1,67 @@
+"""Scans: the steps one after another, on slices of arrays or of buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from xdsl.ir import Block
+
+from stepwell.backends.reference.errors import failure
+from stepwell.backends.reference.machine import Frame, Machine
+from stepwell.backends.reference.memory import Buffer, poison, shape_of, value_dtype
+from stepwell.dialects.kernel import LoopOp
+from stepwell.dialects.scanning import ScanningOp
+
+
+def scan(machine: Machine, op: ScanningOp, step: Block, operands: list[Any]) -> Sequence[Any]:
+    """The last carries and the stacked ys; `step` is the body, or that of the function."""
+    consts, carries, xs = _split(operands, len(op.consts), len(op.carries))
+    ys = [
+        poison(shape_of(y.type), value_dtype(y.type.element_type))  # type: ignore[attr-defined]
+        for y in op.ys
+    ]
+    for t in op.steps:
+        slices = [np.asarray(x[t]) for x in xs]
+        carries, new = _split(Frame(machine).run(step, [*consts, *carries, *slices]), len(carries))
+        for y, value in zip(ys, new, strict=True):
+            y[t] = value
+    return (*carries, *ys)
+
+
+def loop(machine: Machine, op: LoopOp, step: Block, operands: list[Any]) -> Sequence[Any]:
+    """The same on buffers, which it changes."""
+    sizes = len(op.consts), len(op.carries), len(op.xs)
+    consts, carries, xs, ys = _split(operands, *sizes)
+    for t in op.steps:
+        slices = [_copied(_slice(op, x, t)) for x in xs]
+        values = Frame(machine).run(step, [*consts, *carries, *slices])
+        kept, new = _split(values, len(carries))
+        for buffer, value in zip(ys, new, strict=True):
+            _slice(op, buffer, t).flat[:] = value.flat
+        for buffer, value in zip(carries, kept, strict=True):
+            if buffer is not value:
+                buffer.flat[:] = value.flat
+    return ()
+
+
+def _split(values: Sequence[Any], *sizes: int) -> list[list[Any]]:
+    """The values in lists of these sizes, and the rest in a last one."""
+    found: list[list[Any]] = []
+    for size in sizes:
+        found.append(list(values[:size]))
+        values = values[size:]
+    return [*found, list(values)]
+
+
+def _slice(op: LoopOp, buffer: Buffer, position: int) -> Buffer:
+    if not buffer.shape:
+        raise failure(op, "a slice of a buffer of rank 0")
+    size = len(buffer.flat) // buffer.shape[0]
+    flat = buffer.flat[position * size : (position + 1) * size]
+    return Buffer(flat, buffer.element, buffer.shape[1:])
+
+
+def _copied(buffer: Buffer) -> Buffer:
+    return Buffer(buffer.flat.copy(), buffer.element, buffer.shape)

@@ -1,0 +1,115 @@
+"""What the operations that scan share, at `array` with a body and below it with a function."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from typing import ClassVar
+
+from xdsl.dialects import func
+from xdsl.dialects.builtin import (
+    AnyTensorTypeConstr,
+    IntegerAttr,
+    ModuleOp,
+    TensorType,
+    UnitAttr,
+    i64,
+)
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import (
+    AttrSizedOperandSegments,
+    IRDLOperation,
+    opt_prop_def,
+    prop_def,
+    var_operand_def,
+    var_result_def,
+)
+from xdsl.utils.exceptions import VerifyException
+
+
+class ScanningOp(IRDLOperation, ABC):
+    """carry, ys[t] = step(consts, carry, xs[t]) for t from 0 to length - 1, or back to 0.
+
+    The results are the last carries, then the ys, each with `length` in front of its shape.
+    """
+
+    consts = var_operand_def(AnyTensorTypeConstr)
+    carries = var_operand_def(AnyTensorTypeConstr)
+    xs = var_operand_def(AnyTensorTypeConstr)
+    outputs = var_result_def(AnyTensorTypeConstr)
+    length = prop_def(IntegerAttr.constr(i64))
+    reverse = opt_prop_def(UnitAttr)
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    FORMAT: ClassVar[str] = (
+        "`length` $length (`reverse` $reverse^)? "
+        "`consts` `(` ($consts^ `:` type($consts))? `)` "
+        "`carries` `(` ($carries^ `:` type($carries))? `)` "
+        "`xs` `(` ($xs^ `:` type($xs))? `)` "
+        "(`->` type($outputs)^)? attr-dict-with-keyword"
+    )
+
+    @property
+    def steps(self) -> range:
+        """The positions in their order."""
+        order = range(self.length.value.data)
+        return order[::-1] if self.reverse is not None else order
+
+    @property
+    def last(self) -> Sequence[SSAValue]:
+        """The results that are the last carries."""
+        return self.results[: len(self.carries)]
+
+    @property
+    def ys(self) -> Sequence[SSAValue]:
+        """The results that are stacked, step by step."""
+        return self.results[len(self.carries) :]
+
+    def check_step(self, inputs: Sequence[Attribute], outputs: Sequence[Attribute]) -> None:
+        """Raises: VerifyException unless a step of these types goes with the operands."""
+        length = self.length.value.data
+        if length < 0:
+            raise VerifyException(f"{self.name}: a length of {length}")
+        for value in self.xs:
+            if shape_of(value.type)[:1] != (length,):
+                raise VerifyException(f"{self.name}: xs of {value.type} have not length {length}")
+        same = [value.type for value in (*self.consts, *self.carries)]
+        if [*same, *(slice_type(value.type) for value in self.xs)] != list(inputs):
+            raise VerifyException(f"{self.name}: a step takes consts, carries and a slice of xs")
+        carried = list(outputs[: len(self.carries)])
+        if carried != [value.type for value in self.carries]:
+            raise VerifyException(f"{self.name}: a step's first results are the next carries")
+        wanted = [*carried, *(stack_type(type, length) for type in outputs[len(carried) :])]
+        if wanted != [result.type for result in self.results]:
+            raise VerifyException(
+                f"{self.name}: result types should be {', '.join(map(str, wanted))}"
+            )
+
+
+def function_named(op: Operation, name: str) -> func.FuncOp:
+    """The function of that name in the module that holds `op`. Raises: VerifyException."""
+    module: Operation | None = op
+    while module is not None and not isinstance(module, ModuleOp):
+        module = module.parent_op()
+    for found in module.ops if module is not None else ():
+        if isinstance(found, func.FuncOp) and found.sym_name.data == name:
+            return found
+    raise VerifyException(f"{op.name}: there is no function @{name}")
+
+
+def shape_of(type: Attribute) -> tuple[int, ...]:
+    assert isinstance(type, TensorType)
+    return type.get_shape()
+
+
+def slice_type(type: Attribute) -> Attribute:
+    """The type of one step of a stack."""
+    assert isinstance(type, TensorType)
+    return TensorType(type.element_type, type.get_shape()[1:])
+
+
+def stack_type(type: Attribute, length: int) -> Attribute:
+    """The type of `length` values one after another."""
+    assert isinstance(type, TensorType)
+    return TensorType(type.element_type, [length, *type.get_shape()])

@@ -1,0 +1,314 @@
+"""A host function on memrefs as WebGPU buffers, dispatches, copies and loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeAlias
+
+from xdsl.dialects import arith, func, memref
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DenseArrayBase,
+    DenseIntOrFPElementsAttr,
+    DictionaryAttr,
+    FunctionType,
+    IndexType,
+    IntegerAttr,
+    MemRefType,
+    StringAttr,
+    i32,
+    i64,
+)
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.rewriter import Rewriter
+
+from stepwell.dialects.array.base import DTYPES, is_unsigned
+from stepwell.dialects.emit import Emitter
+from stepwell.dialects.errors import UnsupportedError, where
+from stepwell.dialects.kernel import LaunchOp
+from stepwell.dialects.kernel import LoopOp as RunsAgain
+from stepwell.dialects.webgpu import (
+    BUFFER,
+    SLOT_BYTES,
+    BufferKind,
+    BufferOp,
+    CopyOp,
+    DispatchOp,
+    LoopOp,
+    WriteBufferOp,
+    array_bytes,
+)
+from stepwell.dialects.wgsl.module import ShaderOp
+from stepwell.passes.donation import DTYPE, SHAPE, scalar_slots
+from stepwell.passes.to_wgsl.scalar_copy import scalar_copy_shader
+
+KIND = "stepwell.kind"
+GRID, BINDINGS = "grid", "bindings"
+
+_ZERO = IntegerAttr(0, IndexType())
+_DTYPES = {element: name for name, element in DTYPES.items() if not is_unsigned(element)}
+"""What an element type is to the caller; that it is unsigned is said by `stepwell.dtype`."""
+
+_ALIGNMENT = 16
+"""Sizes are whole vec4<f32>, so that a kernel may load the end of any array as vectors."""
+
+
+class Host:
+    """One walk over a host function."""
+
+    def __init__(
+        self,
+        function: func.FuncOp,
+        shaders: dict[str, ShaderOp],
+        constants: dict[str, memref.GlobalOp],
+        steps: dict[str, func.FuncOp],
+    ):
+        self.function, self.shaders = function, shaders
+        self.constants, self.steps = constants, steps
+        self.slots = scalar_slots(function)
+        self.block = Block(
+            arg_types=[
+                _memref(arg).element_type if arg in self.slots else BUFFER for arg in function.args
+            ]
+        )
+        self.emit = Emitter(self.block, location=function.location)
+        """Where commands go: the function, or a loop of it."""
+        self.loops: list[LoopOp] = []
+        """The loops around, the outermost first; buffers go before that."""
+        self.buffers: dict[SSAValue, SSAValue] = {}
+        """The buffer of each memref that has one; host scalars do not."""
+        self.constant_buffers: dict[str, SSAValue] = {}
+        self.scalars: SSAValue | None = None
+
+    def run(self) -> func.FuncOp:
+        function = self.function
+        for old, new in zip(function.args, self.block.args, strict=True):
+            new.name_hint = old.name_hint
+            if old not in self.slots:
+                self.buffers[old] = new
+        self._write_scalars()
+        self._convert(function.body.block)
+        inputs, outputs = function.function_type.inputs.data, function.function_type.outputs.data
+        new = func.FuncOp(
+            function.sym_name.data,
+            FunctionType.from_lists([arg.type for arg in self.block.args], [BUFFER] * len(outputs)),
+            Region(self.block),
+            function.sym_visibility,
+            arg_attrs=_with_array_types(inputs, function.arg_attrs),
+            res_attrs=_with_array_types(outputs, function.res_attrs),
+        )
+        new.attributes = dict(function.attributes)
+        new.location = function.location
+        return new
+
+    def _convert(self, block: Block) -> None:
+        for op in block.ops:
+            convert = _CONVERSIONS.get(type(op))
+            if convert is None:
+                _refuse(op, "convert-host-to-webgpu has no WebGPU call for it")
+            self.emit.location = op.location
+            convert(self, op)
+
+    def _write_scalars(self) -> None:
+        if not self.slots:
+            return
+        self.scalars = self._buffer(BufferKind.SCALARS, len(self.slots) * SLOT_BYTES, "scalars")
+        for old, new in zip(self.function.args, self.block.args, strict=True):
+            if old in self.slots:
+                self.emit.insert(WriteBufferOp(new, self.scalars, self.slots[old]))
+
+    def _buffer(
+        self,
+        kind: BufferKind,
+        bytes: int,
+        hint: str | None,
+        contents: DenseIntOrFPElementsAttr | None = None,
+    ) -> SSAValue:
+        size = -(-bytes // _ALIGNMENT) * _ALIGNMENT
+        kind = kind if size else BufferKind.OUTPUT  # No command sees it.
+        around = self.loops[0] if self.loops else None
+        place = Emitter(self.block, before=around, location=self.emit.location)
+        buffer = place(BufferOp(kind, size, contents))
+        buffer.name_hint = hint
+        return buffer
+
+    # Operations
+
+    def allocate(self, op: Operation) -> None:
+        assert isinstance(op, memref.AllocOp)
+        kind = op.attributes.get(KIND, StringAttr(BufferKind.TEMPORARY.value))
+        assert isinstance(kind, StringAttr)
+        kind, bytes = BufferKind(kind.data), _bytes(op.memref)
+        if self.loops:
+            kind = BufferKind.TEMPORARY
+        self.buffers[op.memref] = self._buffer(kind, bytes, op.memref.name_hint)
+
+    def view(self, op: Operation) -> None:
+        assert isinstance(op, memref.ViewOp)
+        start = op.byte_shift.owner
+        if not isinstance(start, arith.ConstantOp) or start.value != _ZERO:
+            _refuse(op, "a view starts at byte 0: parts of one buffer cannot be read and written")
+        self.buffers[op.result] = self.buffers[op.source]
+
+    def get_global(self, op: Operation) -> None:
+        assert isinstance(op, memref.GetGlobalOp)
+        name = op.name_.root_reference.data
+        constant = self.constants.get(name)
+        if constant is None or not isinstance(constant.initial_value, DenseIntOrFPElementsAttr):
+            _refuse(op, f"@{name} is no memref.global with contents")
+        if name not in self.constant_buffers:
+            self.constant_buffers[name] = self._buffer(
+                BufferKind.CONSTANT, _bytes(op.memref), name, constant.initial_value
+            )
+        self.buffers[op.memref] = self.constant_buffers[name]
+
+    def launch(self, op: Operation) -> None:
+        assert isinstance(op, LaunchOp)
+        name = op.callee.root_reference.data
+        shader = self.shaders.get(name)
+        grid = shader.attributes.get(GRID) if shader else None
+        bindings = shader.attributes.get(BINDINGS) if shader else None
+        if not isinstance(grid, DenseArrayBase) or not isinstance(bindings, DenseArrayBase):
+            _refuse(op, f"@{name} is no shader with a grid; run convert-kernels-to-wgsl before")
+        buffers: list[SSAValue] = []
+        reads_scalars = False
+        places = bindings.get_values()
+        if len(places) != len(op.arguments):
+            _refuse(op, f"{len(op.arguments)} arguments for the {len(places)} of @{name}")
+        for position, (argument, place) in enumerate(zip(op.arguments, places, strict=True)):
+            if (place < 0) != (argument in self.slots):
+                _refuse(op, f"only host scalars are kernel.scalar: argument {position} of @{name}")
+            if place < 0:
+                reads_scalars = True
+            else:
+                buffers.append(self.buffers[argument])
+        if reads_scalars and self.scalars is not None:
+            buffers.append(self.scalars)
+        self.emit.insert(DispatchOp(name, grid, buffers))
+
+    def copy(self, op: Operation) -> None:
+        assert isinstance(op, memref.CopyOp)
+        bytes = _bytes(op.source)
+        if not bytes:
+            return
+        slot, destination = self.slots.get(op.source), self.buffers[op.destination]
+        if slot is None:
+            self.emit.insert(CopyOp(self.buffers[op.source], destination, _words(bytes)))
+            return
+        # The uniform buffer cannot be copied from.
+        assert self.scalars is not None
+        shader = scalar_copy_shader(slot)
+        self.shaders.setdefault(shader.sym_name.data, shader)
+        one = DenseArrayBase.from_list(i32, [1, 1, 1])
+        self.emit.insert(DispatchOp(shader.sym_name.data, one, [destination, self.scalars]))
+
+    def loop(self, op: Operation) -> None:
+        """The step's commands, between copies of what it takes and of what it gives."""
+        assert isinstance(op, RunsAgain)
+        step, count = self.steps.get(op.step), len(op.steps)
+        if step is None:
+            _refuse(op, f"{op.callee} is no private function")
+        if not count:
+            return
+        outer, loop = self.emit, LoopOp(count, Block())
+        outer.insert(loop)
+        self.emit = Emitter(loop.body.block, location=op.location)
+        self.loops.append(loop)
+        same, slices = [*op.consts, *op.carries], step.args[len(step.args) - len(op.xs) :]
+        for argument, value in zip(step.args, same, strict=False):
+            self.buffers[argument] = self.buffers[value]
+        for argument, value in zip(slices, op.xs, strict=True):
+            self.buffers[argument] = self._buffer(
+                BufferKind.TEMPORARY,
+                _bytes(argument), argument.name_hint,
+            )  # fmt: skip
+            self._copy_slice(op, self.buffers[value], self.buffers[argument], argument, taken=True)
+        self._convert(step.body.block)
+        returned = step.get_return_op()
+        assert returned is not None
+        carried = returned.operands[: len(op.carries)]
+        self.emit.location = op.location
+        for value, stack in zip(returned.operands[len(carried) :], op.ys, strict=True):
+            self._copy_slice(op, self.buffers[value], self.buffers[stack], value, taken=False)
+        for value, carry in zip(carried, op.carries, strict=True):
+            source, destination = self.buffers[value], self.buffers[carry]
+            if source is not destination and _bytes(value):
+                self.emit.insert(CopyOp(source, destination, _words(_bytes(value))))
+        self.loops.pop()
+        self.emit = outer
+        if loop.body.block.first_op is None:
+            Rewriter.erase_op(loop)
+
+    def _copy_slice(
+        self, op: RunsAgain, source: SSAValue, destination: SSAValue, one: SSAValue, *, taken: bool
+    ) -> None:
+        """Copies a slice of the source, or to one of the destination; `one` has its size."""
+        bytes = _bytes(one)
+        if not bytes:
+            return
+        if bytes % 4:
+            _refuse(op, f"slices of {one.type} are not whole words; run outline-scans")
+        first = op.steps[0] * bytes
+        place = (first, -bytes if op.reverse is not None else bytes)
+        places = {"taken" if taken else "put": place}
+        self.emit.insert(CopyOp(source, destination, bytes, **places))
+
+    def finish(self, op: Operation) -> None:
+        if self.loops:
+            return
+        for value in op.operands:
+            if value in self.slots:
+                _refuse(op, "a host scalar is returned through a copy")
+        self.emit.insert(func.ReturnOp(*(self.buffers[value] for value in op.operands)))
+
+    def skip(self, op: Operation) -> None:
+        """Constants: views look at their own."""
+
+
+def _refuse(op: Operation, message: str) -> NoReturn:
+    raise UnsupportedError(f"{where(op.location)}{op.name}: {message}")
+
+
+def _memref(value: SSAValue) -> MemRefType[Attribute]:
+    assert isinstance(value.type, MemRefType)
+    return value.type
+
+
+def _bytes(value: SSAValue) -> int:
+    """The bytes of a memref; those of a pool are its elements."""
+    type = _memref(value)
+    return array_bytes(type.get_shape(), type.element_type)
+
+
+def _words(bytes: int) -> int:
+    """Whole words of 4 bytes, of which copies are."""
+    return -(-bytes // 4) * 4
+
+
+def _with_array_types(
+    types: Sequence[Attribute], attributes: ArrayAttr[DictionaryAttr] | None
+) -> ArrayAttr[DictionaryAttr]:
+    """The attributes of arguments or results, with what their memref types said."""
+    old = attributes.data if attributes is not None else [DictionaryAttr({})] * len(types)
+    new: list[DictionaryAttr] = []
+    for type, attrs in zip(types, old, strict=True):
+        assert isinstance(type, MemRefType)
+        said: dict[str, Attribute] = {
+            DTYPE: StringAttr(_DTYPES[type.element_type]),
+            SHAPE: DenseArrayBase.from_list(i64, list(type.get_shape())),
+        }
+        new.append(DictionaryAttr(said | attrs.data))
+    return ArrayAttr(new)
+
+
+_Convert: TypeAlias = Callable[[Host, Operation], None]
+_CONVERSIONS: dict[type[Operation], _Convert] = {
+    memref.AllocOp: Host.allocate,
+    memref.ViewOp: Host.view,
+    memref.GetGlobalOp: Host.get_global,
+    memref.CopyOp: Host.copy,
+    LaunchOp: Host.launch,
+    RunsAgain: Host.loop,
+    func.ReturnOp: Host.finish,
+    arith.ConstantOp: Host.skip,
+}

@@ -1,0 +1,51 @@
+// RUN: wgpu-opt %s --split-input-file --verify-diagnostics
+
+func.func @length(%xs: tensor<5x2xf32>) {
+  // expected-error @below {{array.scan: xs of tensor<5x2xf32> have not length 4}}
+  array.scan length 4 consts() carries() xs(%xs : tensor<5x2xf32>) {
+  ^bb0(%x: tensor<2xf32>):
+    array.yield
+  }
+  func.return
+}
+
+// -----
+
+func.func @slices(%xs: tensor<5x2xf32>) {
+  // expected-error @below {{array.scan: a step takes consts, carries and a slice of xs}}
+  array.scan length 5 consts() carries() xs(%xs : tensor<5x2xf32>) {
+  ^bb0(%x: tensor<5x2xf32>):
+    array.yield
+  }
+  func.return
+}
+
+// -----
+
+func.func @carries(%h: tensor<2xf32>) {
+  // expected-error @below {{array.scan: a step's first results are the next carries}}
+  %0 = array.scan length 5 consts() carries(%h : tensor<2xf32>) xs() -> tensor<2xf32> {
+  ^bb0(%a: tensor<2xf32>):
+    %1 = array.sum %a axes [0] : (tensor<2xf32>) -> tensor<f32>
+    array.yield %1 : tensor<f32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @results(%xs: tensor<5x2xf32>) {
+  // expected-error @below {{array.scan: result types should be tensor<5x2xf32>}}
+  %0 = array.scan length 5 consts() carries() xs(%xs : tensor<5x2xf32>) -> tensor<2xf32> {
+  ^bb0(%x: tensor<2xf32>):
+    array.yield %x : tensor<2xf32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @outside(%x: tensor<2xf32>) {
+  // expected-error @below {{array.yield: ends the body of an array operation}}
+  array.yield %x : tensor<2xf32>
+}

@@ -1,0 +1,19 @@
+// The printed form, read again, gives itself; the generic form gives it too.
+// RUN: wgpu-opt %s | filecheck %s
+// RUN: wgpu-opt %s --mlir-print-op-generic | wgpu-opt | filecheck %s
+
+// CHECK-LABEL: @scan
+func.func @scan(%w: tensor<2xf32>, %h: tensor<2xf32>, %n: tensor<i32>, %xs: tensor<5x2xf32>) {
+  // CHECK: %0, %1, %2 = array.scan length 5 reverse consts(%w : tensor<2xf32>) carries(%h, %n : tensor<2xf32>, tensor<i32>) xs(%xs : tensor<5x2xf32>) -> tensor<2xf32>, tensor<i32>, tensor<5x2xf32> {
+  %0, %1, %2 = array.scan length 5 reverse consts(%w : tensor<2xf32>) carries(%h, %n : tensor<2xf32>, tensor<i32>) xs(%xs : tensor<5x2xf32>) -> tensor<2xf32>, tensor<i32>, tensor<5x2xf32> {
+  ^bb0(%a: tensor<2xf32>, %b: tensor<2xf32>, %c: tensor<i32>, %d: tensor<2xf32>):
+    // CHECK: array.yield %b, %c, %d : tensor<2xf32>, tensor<i32>, tensor<2xf32>
+    array.yield %b, %c, %d : tensor<2xf32>, tensor<i32>, tensor<2xf32>
+  }
+  // CHECK: array.scan length 3 consts() carries() xs() {
+  array.scan length 3 consts() carries() xs() {
+    // CHECK-NEXT: array.yield
+    array.yield
+  }
+  func.return
+}

@@ -1,0 +1,221 @@
+"""`sw.scan` and `sw.fori_loop` against loops in NumPy and torch, and what they become."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import stepwell as sw
+from stepwell.backends.program import Loop, Program, ProgramError
+from stepwell.dialects.errors import ShapeError
+
+torch: Any = pytest.importorskip("torch")
+
+
+def random(*shape: int, seed: int = 0) -> np.ndarray[Any, Any]:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
+
+
+def gradients_agree(ours: Any, theirs: Any, *arrays: Any, tolerance: float = 2e-5) -> None:
+    """Loss and gradients of one function written twice."""
+    loss, slopes = sw.value_and_grad(ours, argnums=range(len(arrays)))(*arrays)
+    tensors = [torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in arrays]
+    expected = theirs(*tensors)
+    expected.backward()
+    np.testing.assert_allclose(float(loss), expected.item(), rtol=tolerance)
+    for slope, tensor in zip(slopes, tensors, strict=True):
+        np.testing.assert_allclose(
+            np.asarray(slope), tensor.grad.numpy(), rtol=tolerance, atol=tolerance
+        )
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_recurrent_network_and_its_gradients(reverse: bool) -> None:
+    """Back-propagation through time: weights and biases from outside, every state read later."""
+    weights = random(5, 4), random(4, 4), random(4), random(3, 4), random(6, 3, 5)
+    order = range(6)[::-1] if reverse else range(6)
+
+    def ours(w: Any, r: Any, b: Any, h: Any, xs: Any) -> Any:
+        def step(h: Any, x: Any) -> Any:
+            h = sw.tanh(x @ w + h @ r + b)
+            return h, h * h
+
+        h, ys = sw.scan(step, h, xs, reverse=reverse)
+        return (ys * xs[:, :, :4]).sum() + (h * h).sum()
+
+    def theirs(w: Any, r: Any, b: Any, h: Any, xs: Any) -> Any:
+        total = 0
+        for t in order:
+            h = torch.tanh(xs[t] @ w + h @ r + b)
+            total = total + (h * h * xs[t, :, :4]).sum()
+        return total + (h * h).sum()
+
+    gradients_agree(ours, theirs, *weights)
+
+
+def test_scans_within_scans() -> None:
+    def ours(table: Any, w: Any) -> Any:
+        def row(c: Any, xs: Any) -> Any:
+            def cell(d: Any, x: Any) -> Any:
+                d = sw.tanh(d * w + x)
+                return d, d.sum()
+
+            d, sums = sw.scan(cell, c, xs, reverse=True)
+            return d * 0.5, sums
+
+        c, sums = sw.scan(row, sw.zeros((3,)), table)
+        return (sums**2).sum() + c.sum()
+
+    def theirs(table: Any, w: Any) -> Any:
+        c, total = torch.zeros(3, dtype=torch.float64), 0
+        for t in range(4):
+            for k in range(5)[::-1]:
+                c = torch.tanh(c * w + table[t, k])
+                total = total + c.sum() ** 2
+            c = c * 0.5
+        return total + c.sum()
+
+    gradients_agree(ours, theirs, random(4, 5, 3), random(3))
+
+
+def test_gradients_of_gradients() -> None:
+    x = random(3)
+
+    def ours(x: Any) -> Any:
+        return sw.scan(lambda c, _: (sw.sin(c * x), None), x, length=4)[0].sum()
+
+    second = sw.grad(lambda x: (sw.grad(ours)(x) * x).sum())(x)
+    t = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    c = t
+    for _ in range(4):
+        c = torch.sin(c * t)
+    (first,) = torch.autograd.grad(c.sum(), t, create_graph=True)
+    (expected,) = torch.autograd.grad((first * t).sum(), t)
+    np.testing.assert_allclose(np.asarray(second), expected.numpy(), rtol=1e-4)
+
+
+def test_products_that_are_not_linear_keep_what_their_gradients_read() -> None:
+    """A gradient that reads a product's argument does not get the product's result instead."""
+
+    def ours(w: Any, h: Any) -> Any:
+        def step(h: Any, _: None) -> Any:
+            h = sw.relu(h @ w) - 0.1 * (h @ w) ** 2
+            return h, None
+
+        return (sw.scan(step, h, length=3)[0] ** 2).sum()
+
+    def theirs(w: Any, h: Any) -> Any:
+        for _ in range(3):
+            h = torch.relu(h @ w) - 0.1 * (h @ w) ** 2
+        return (h**2).sum()
+
+    gradients_agree(ours, theirs, random(4, 4) / 2, random(2, 4))
+
+
+def test_trees_and_dtypes() -> None:
+    def step(carry: Any, x: Any) -> Any:
+        count, state = carry["count"], carry["state"]
+        new = {"count": count + 1, "state": state + x["a"] * (count % 2 == 0)}
+        return new, (x["b"] ^ 1, state > 0)
+
+    xs = {"a": random(7, 3), "b": np.arange(7, dtype=np.int32)}
+    last, (flipped, positive) = sw.scan(step, {"count": 0, "state": np.zeros(3, np.float32)}, xs)
+    before = np.concatenate([np.zeros((1, 3)), np.cumsum(xs["a"] * (np.arange(7) % 2 == 0)[:, None], 0)])  # fmt: skip # noqa: E501
+    assert int(last["count"]) == 7
+    np.testing.assert_allclose(np.asarray(last["state"]), before[-1], atol=1e-6)
+    np.testing.assert_array_equal(np.asarray(flipped), np.arange(7) ^ 1)
+    np.testing.assert_array_equal(np.asarray(positive), before[:-1] > 0)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_half_precision_slices_of_any_size(width: int) -> None:
+    xs = random(5, width).astype(np.float16)
+    last, ys = sw.scan(lambda c, x: (c + x, c * 2), np.zeros(width, np.float16), xs)
+    np.testing.assert_allclose(np.asarray(last), xs.sum(0), atol=1e-2)
+    before = np.cumsum(xs, 0) - xs
+    np.testing.assert_allclose(np.asarray(ys), 2 * before, atol=2e-2)
+
+
+def test_states_that_change_places() -> None:
+    (a, b), _ = sw.scan(lambda c, _: ((c[1], c[0] + c[1]), None), (0, 1), length=10)
+    assert (int(a), int(b)) == (55, 89)
+
+
+def test_fori_loop() -> None:
+    assert int(sw.fori_loop(3, 7, lambda i, v: v + i, 0)) == 18
+    assert int(sw.fori_loop(3, 3, lambda i, v: v + i, 5)) == 5
+    x = random(4)
+    powers = sw.grad(lambda x: sw.fori_loop(0, 3, lambda i, v: v * x, x).sum())(x)
+    np.testing.assert_allclose(np.asarray(powers), 4 * x**3, rtol=1e-5)
+
+
+def test_donated_states_are_changed_in_place() -> None:
+    def run(state: Any) -> Any:
+        return sw.fori_loop(0, 4, lambda i, s: s * 2 + 1, state)
+
+    lowered = sw.jit(run, donate_argnums=0).lower(np.ones(8, np.float32))
+    assert "memref.copy" not in lowered.ir("buffers")
+    found = sw.jit(run, donate_argnums=0)(sw.asarray(np.ones(8, np.float32)))
+    np.testing.assert_array_equal(np.asarray(found), np.full(8, 31))
+
+
+def test_scalars_from_outside() -> None:
+    """A host scalar reaches a step through a buffer."""
+    double = sw.jit(lambda x, rate: sw.fori_loop(0, 3, lambda i, v: v * rate, x))
+    np.testing.assert_allclose(np.asarray(double(np.ones(2, np.float32), 2.0)), 8)
+    np.testing.assert_allclose(np.asarray(double(np.ones(2, np.float32), 3.0)), 27)
+
+
+def test_a_program_holds_one_step() -> None:
+    def run(w: Any, h: Any) -> Any:
+        return sw.scan(lambda h, _: (sw.tanh(h @ w), None), h, length=100)[0]
+
+    short = sw.compile(run, sw.spec((4, 4)), sw.spec((2, 4)), target="software").program
+    (loop,) = (command for command in short.commands if isinstance(command, Loop))
+    assert loop.count == 100
+    assert len(short.kernels) == 1 and short.dispatches == 100
+
+
+def test_programs_with_loops_are_saved_and_checked(tmp_path: Path) -> None:
+    program = sw.compile(
+        lambda xs: sw.scan(lambda c, x: (c + x, c), sw.zeros((4,)), xs), sw.spec((5, 4)),
+        target="software",
+    ).program  # fmt: skip
+    program.save(tmp_path / "scan.safetensors")
+    loaded = Program.load(tmp_path / "scan.safetensors", trusted=True)
+    assert loaded.commands == program.commands
+    (number,) = (i for i, c in enumerate(program.commands) if isinstance(c, Loop))
+    loop = program.commands[number]
+    assert isinstance(loop, Loop)
+
+    def having(wrong: Loop) -> Program:
+        commands = [*program.commands]
+        commands[number] = wrong
+        return replace(program, commands=tuple(commands))
+
+    for wrong, message in [
+        (replace(loop, count=6), "bytes from byte 80 on"),
+        (replace(loop, count=0), "0 times"),
+        (replace(loop, commands=()), "runs 0 commands"),
+        (Loop(1 << 20, (Loop(1 << 20, loop.commands[1:2]),)), "more than"),
+    ]:
+        with pytest.raises(ProgramError, match=message):
+            having(wrong).validate()
+
+
+def test_errors_name_the_users_line() -> None:
+    xs = np.zeros((3, 2), np.float32)
+    with pytest.raises(ShapeError, match=r"test_control.py:\d+.*carry begins as f32\[2\]"):
+        sw.scan(lambda c, x: (x.sum(), None), np.zeros(2, np.float32), xs)
+    with pytest.raises(ShapeError, match="lengths of scan differ: length 4, xs 3"):
+        sw.scan(lambda c, x: (c, x), 0, xs, length=4)
+    with pytest.raises(ShapeError, match="needs xs or a length"):
+        sw.scan(lambda c, x: (c, x), 0)
+    with pytest.raises(TypeError, match="changes the structure of the carry"):
+        sw.scan(lambda c, x: ((c, c), x), 0, xs)
+    with pytest.raises(TypeError, match="returns the next carry and a slice"):
+        sw.scan(lambda c, x: c, 0, xs)

@@ -1,0 +1,100 @@
+"""Rows of `dialects/array/control.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from operations.row import Argument, Case, Row
+from xdsl.ir import Block, Region, SSAValue
+
+from stepwell.dialects.array.base import type_of
+from stepwell.dialects.array.contraction import DotGeneralOp
+from stepwell.dialects.array.control import ScanOp
+from stepwell.dialects.array.differentiation import YieldOp
+from stepwell.dialects.array.elementwise import AddOp, MultiplyOp, TanhOp
+from stepwell.dialects.emit import Emitter
+from stepwell.dialects.scanning import slice_type
+
+
+def _sums(emit: Emitter, start: SSAValue, xs: SSAValue, reverse: bool, result: int) -> SSAValue:
+    """Sums so far: the last one, or those before each step."""
+    block = Block(arg_types=[type_of(start), slice_type(xs.type)])
+    inner = Emitter(block)
+    total = inner(AddOp(*block.args))
+    inner.insert(YieldOp(total, block.args[0]))
+    length = type_of(xs).get_shape()[0]
+    return emit.all(ScanOp([], [start], [xs], length, Region(block), reverse=reverse))[result]
+
+
+def _sums_in_numpy(start: Any, xs: Any, reverse: bool, result: int) -> Any:
+    before = np.zeros_like(xs)
+    for t in range(len(xs))[::-1] if reverse else range(len(xs)):
+        before[t] = start
+        start = start + xs[t]
+    return before if result else start
+
+
+def _cell(emit: Emitter, weight: SSAValue, start: SSAValue, xs: SSAValue, result: int) -> SSAValue:
+    """h = tanh(h weight + x), beside a carry that no step changes and one that is only counted."""
+    block = Block(arg_types=[type_of(weight), type_of(start), type_of(start), slice_type(xs.type)])
+    inner = Emitter(block)
+    weight_, state, same, x = block.args
+    product = inner(DotGeneralOp(state, weight_, lhs_contracting=[1], rhs_contracting=[0]))
+    after = inner(TanhOp(inner(AddOp(product, x))))
+    shown = inner(MultiplyOp(after, same))
+    inner.insert(YieldOp(after, same, shown))
+    length = type_of(xs).get_shape()[0]
+    scan = ScanOp([weight], [start, start], [xs], length, Region(block))
+    return emit.all(scan)[result]
+
+
+def _cell_with(library: Any, weight: Any, start: Any, xs: Any, result: int) -> Any:
+    state, shown = start, []
+    for x in xs:
+        state = library.tanh(state @ weight + x)
+        shown.append(state * start)
+    return library.stack(shown) if result else state
+
+
+ROWS = [
+    Row(
+        ScanOp,
+        [
+            *(
+                Case(
+                    f"sums-{dtype}-{'x'.join(map(str, shape))}-{reverse}-{result}",
+                    (Argument(shape[1:], dtype, (0, 9)), Argument(shape, dtype, (0, 9))),
+                    lambda emit, *a, r=reverse, n=result: _sums(emit, *a, r, n),
+                    lambda *a, r=reverse, n=result: _sums_in_numpy(*a, r, n),
+                    gradient=(0, 1) if dtype == "f32" else (),
+                )
+                for dtype, shape in (
+                    ("f32", (5, 3, 2)),
+                    ("f32", (4,)),
+                    ("f32", (0, 3)),
+                    ("f32", (1, 3)),
+                    ("f32", (3, 0)),
+                    ("f16", (5, 3)),
+                    ("f16", (3,)),
+                    ("u32", (6, 7)),
+                    ("i32", (6, 1)),
+                )
+                for reverse in (False, True)
+                for result in (0, 1)
+            ),
+            *(
+                Case(
+                    f"cell-{result}",
+                    (Argument((3, 3)), Argument((2, 3)), Argument((4, 2, 3))),
+                    lambda emit, *a, n=result: _cell(emit, *a, n),
+                    lambda *a, n=result: _cell_with(np, *a, n // 2),
+                    gradient=(0, 1, 2),
+                    torch=lambda torch, *a, n=result: _cell_with(torch, *a, n // 2),
+                    ulps=32,
+                )
+                for result in (0, 2)
+            ),
+        ],
+    )
+]
