@@ -160,7 +160,7 @@ def build(call: TracedCall, device: str | None = None, target: str | None = None
         tuning = existing_tuning(str(opened), target)
     traced = call.traced
     code = CompiledCode(traced.module, target, tuning)
-    return Executable(code, call.signature, traced.captured, device, traced.guards)
+    return Executable(code, call.signature, traced.captured, device, traced.guards, traced.updated)
 
 
 def target_of(device: Any) -> str:

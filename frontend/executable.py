@@ -92,6 +92,17 @@ class Captured:
     read: Callable[[], Any]
 
 
+class Updated(Protocol):
+    """A variable that a function gives another value."""
+
+    @property
+    def name(self) -> str: ...
+
+    def receive(self, data: Data) -> None:
+        """Takes what a call left for it."""
+        ...
+
+
 class Code(Protocol):
     """What was compiled: a program, and the way to it."""
 
@@ -132,8 +143,10 @@ class Executable:
         captured: Sequence[Captured] = (),
         device: str | None = None,
         guards: Sequence[Callable[[], bool]] = (),
+        updated: Sequence[Updated] = (),
     ):
         self._guards = tuple(guards)
+        self.updated = tuple(updated)
         self.signature = signature
         self.captured = tuple(captured)
         self._code = code
@@ -233,12 +246,15 @@ class Executable:
         return arguments
 
     def _finish(self, leaves: Sequence[Any], results: Sequence[Data]) -> Any:
-        """The tree of the results; donated arrays give up what they held."""
+        """The tree of the results; donated arrays give up what they held, variables take theirs."""
         for position in self.signature.donated:
             leaf = leaves[position]
             if isinstance(leaf, Array):
                 leaf.take_data()
-        return unflatten(self.signature.results, map(Array, results, self.signature.dtypes))
+        count = len(results) - len(self.updated)
+        for variable, data in zip(self.updated, results[count:], strict=True):
+            variable.receive(data)
+        return unflatten(self.signature.results, map(Array, results[:count], self.signature.dtypes))
 
     def _open(self) -> Any:
         if self._device is None:
@@ -278,7 +294,16 @@ class Loaded:
 
 
 def save(executable: Executable, path: str | PathLike[str]) -> None:
-    """Write a compiled function, with the weights that it captured, to one safetensors file."""
+    """Write a compiled function, with the weights that it captured, to one safetensors file.
+
+    Raises: ValueError if it updates what it captured: a file has no state.
+    """
+    if executable.updated:
+        names = ", ".join(variable.name or "a buffer" for variable in executable.updated)
+        raise ValueError(
+            f"save: the function updates {names}; compile it after `model.eval()`, or "
+            "with the state as arguments and results"
+        )
     program = executable.program
     values = {
         position: captured.read()

@@ -31,7 +31,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     i32,
 )
-from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 
 from stepwell.dialects.array.base import DTYPES, dtype_name, tensor, type_of
 from stepwell.dialects.emit import Emitter
@@ -39,7 +39,7 @@ from stepwell.dialects.errors import StepwellError, where
 from stepwell.frontend.array import Array, NumPyArray, Shape
 from stepwell.frontend.dtypes import BY_NAME, DType
 from stepwell.frontend.errors import TracingError
-from stepwell.frontend.executable import Captured
+from stepwell.frontend.executable import Captured, Updated
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _LOCATIONS: dict[tuple[str, int], LocationAttr] = {}
@@ -128,12 +128,14 @@ class Tracer(Array):
 class Traced:
     """A traced function: `module` holds `@main`, whose last arguments are `captured`.
 
-    `guards` are functions that say whether what the trace took for granted still holds.
+    `guards` are functions that say whether what the trace took for granted still holds. The last
+    results of `@main` belong to `updated`.
     """
 
     module: ModuleOp
     captured: list[Captured]
     guards: list[Callable[[], bool]]
+    updated: list[Updated]
 
 
 CONSTANT_LIMIT = 16
@@ -154,6 +156,8 @@ class Trace:
         self.emitter = Emitter(self.blocks[0])
         self._names: list[str] = []
         self._captures: dict[int, tuple[Any, SSAValue]] = {}
+        self._arguments: dict[int, SSAValue] = {}
+        self._updates: list[dict[int, tuple[Updated, Tracer]]] = [{}]
 
     def emit(self, op: Operation, weak: bool = False) -> Tracer:
         """Appends an operation; its first result."""
@@ -173,7 +177,28 @@ class Trace:
             tracer, captured = make()
             self.captured.append(captured)
             found = self._captures[id(key)] = (key, tracer.value)
+            self._arguments[id(key)] = tracer.value
         return found[1]
+
+    def update(self, variable: Updated, value: Tracer) -> None:
+        """From here on `variable` has this value, which every call leaves in it."""
+        self._updates[-1][id(variable)] = (variable, value)
+        self._captures[id(variable)] = (variable, value.value)
+
+    def take_updates(self) -> list[tuple[Updated, Tracer]]:
+        """The updates within the innermost block, which are undone: the caller makes them again
+        with values that are visible outside, or returns them.
+        """
+        found = self._updates[-1]
+        self._updates[-1] = {}
+        for key, (variable, _) in found.items():
+            outer = next((u[key][1].value for u in reversed(self._updates) if key in u), None)
+            before = outer or self._arguments.get(key)
+            if before is None:
+                del self._captures[key]
+            else:
+                self._captures[key] = (variable, before)
+        return list(found.values())
 
     def own(self, tracer: Tracer) -> Tracer:
         """`tracer`, checked to be visible here. Raises: TracingError."""
@@ -192,19 +217,36 @@ class Trace:
         block = Block(arg_types=types)
         outer, depth = self.emitter, self.depth
         self.blocks.append(block)
+        self._updates.append({})
         self.emitter, self.depth = Emitter(block, location=outer.location), 0
         try:
             yield block
+            if self.take_updates():
+                raise TracingError(
+                    f"{where(user_location())}a parameter or buffer is assigned inside a branch or "
+                    "a loop: return its new value from it, and assign it outside"
+                )
         finally:
             self.emitter, self.depth = outer, depth
+            self._updates.pop()
             self.blocks.pop()
 
     def finish(
         self, results: Sequence[Tracer], names: Sequence[str], donated: Mapping[int, int]
     ) -> Traced:
-        """The finished module, whose function returns `results`."""
+        """The finished module, whose function returns `results` and what variables become.
+
+        The memory of the argument at each position in `donated` is for the result of that number.
+        """
         entry = self.blocks[0]
-        values = [result.value for result in results]
+        updates = self.take_updates()
+        values = [result.value for result in (*results, *(value for _, value in updates))]
+        names = [*names, *(v.name or f"updated.{i}" for i, (v, _) in enumerate(updates))]
+        donated = dict(donated)
+        for number, (variable, _) in enumerate(updates, len(results)):
+            argument = self._arguments.get(id(variable))
+            if isinstance(argument, BlockArgument):
+                donated[argument.index] = number
         self.emitter.insert(func.ReturnOp(*values))
         arguments: list[DictionaryAttr] = []
         for position, name in enumerate(self._names):
@@ -220,7 +262,8 @@ class Trace:
             arg_attrs=ArrayAttr(arguments),
             res_attrs=ArrayAttr(DictionaryAttr({"stepwell.name": StringAttr(n)}) for n in names),
         )
-        return Traced(ModuleOp([function]), self.captured, self.guards)
+        updated = [variable for variable, _ in updates]
+        return Traced(ModuleOp([function]), self.captured, self.guards, updated)
 
 
 def isolated(block: Block) -> list[SSAValue]:

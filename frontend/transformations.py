@@ -242,17 +242,21 @@ def _request(
             )
         with tracing.located(outer):
             yielded = [lift(value) for value in (loss, *values)]
+        updates = outer.take_updates()
+        yielded += [value for _, value in updates]
         outer.emitter.insert(YieldOp(*[tracer.value for tracer in yielded], location=location))
     op = ValueAndGradOp(
         [tracer.value for tracer in inputs], range(len(inputs)), Region(block), location
     )
     outer.emitter.insert(op)
     results = [Tracer(outer, value) for value in op.outputs]
-    count = len(yielded)
+    count = 1 + len(values)
     value = results[0]
     if has_aux:
         value = (value, unflatten(structure, results[1:count]))
-    return value, results[count:]
+    for (variable, _), new in zip(updates, results[count:], strict=False):
+        outer.update(variable, new)
+    return value, results[len(yielded) :]
 
 
 def grad(
@@ -287,11 +291,17 @@ def checkpoint(function: Callable[..., R]) -> Callable[..., R]:
             leaves, structure = flatten(function(*args, **kwargs))
             with tracing.located(outer):
                 yielded = [lift(leaf) for leaf in leaves]
+            updates = outer.take_updates()
+            yielded += [value for _, value in updates]
             outer.emitter.insert(YieldOp(*[tracer.value for tracer in yielded], location=location))
         op = CheckpointOp(isolated(block), Region(block), location)
         outer.emitter.insert(op)
-        pairs = zip(op.outputs, yielded, strict=True)
-        return unflatten(structure, [Tracer(outer, value, t.weak) for value, t in pairs])
+        results = [
+            Tracer(outer, value, t.weak) for value, t in zip(op.outputs, yielded, strict=True)
+        ]
+        for (variable, _), new in zip(updates, results[len(leaves) :], strict=True):
+            outer.update(variable, new)
+        return unflatten(structure, results[: len(leaves)])
 
     return call
 

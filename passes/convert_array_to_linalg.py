@@ -85,10 +85,13 @@ def _view(op: ViewOp, emit: Emitter, operands: Values) -> SSAValue:
 def _indexed(op: IndexedOp, emit: Emitter, operands: Values) -> SSAValue:
     result = _result(op)
 
-    def body(inner: Emitter, arguments: Values) -> SSAValue:
-        return op.point(inner, indices(inner, result.get_num_dims()), operands)
+    aligned = int(op.ALIGNED)
 
-    return map_form(emit, (), result, body)
+    def body(inner: Emitter, arguments: Values) -> SSAValue:
+        index = indices(inner, result.get_num_dims())
+        return op.point(inner, index, [*arguments[:aligned], *operands[aligned:]])
+
+    return map_form(emit, operands[:aligned], result, body)
 
 
 def _narrow(emit: Emitter, value: SSAValue, result: Tensor) -> SSAValue:

@@ -352,6 +352,10 @@ class ViewOp(UnaryOp, ABC):
 class IndexedOp(ArrayOp, ABC):
     """result[i] = point(i, operands): reads its operands anywhere, which no affine map can say."""
 
+    ALIGNED: ClassVar[bool] = False
+    """Whether the first operand is read at i only: `point` gets its element in its place, and the
+    result may take its memory."""
+
     @abstractmethod
     def point(
         self, emit: Emitter, index: Sequence[SSAValue], operands: Sequence[SSAValue]

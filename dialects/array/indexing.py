@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -493,6 +494,7 @@ class DynamicUpdateSliceOp(IndexedOp):
     position = operand_def(AnyTensorTypeConstr)
     result = result_def(AnyTensorTypeConstr)
     axis = prop_def(IntegerAttr.constr(i64))
+    ALIGNED: ClassVar = True
 
     assembly_format = (
         "$operand `,` $update `,` $position `axis` $axis attr-dict "
@@ -536,10 +538,9 @@ class DynamicUpdateSliceOp(IndexedOp):
     def point(
         self, emit: Emitter, index: Sequence[SSAValue], operands: Sequence[SSAValue]
     ) -> SSAValue:
-        operand, update, position = operands
+        old, update, position = operands
         axis = _axis(self.properties)
         length = shape_of(self.update)[axis]
-        old = extract(emit, operand, index)
         if 0 in shape_of(self.update):
             return old
         unsigned = is_unsigned(element_of(self.position))

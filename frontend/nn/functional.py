@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor
 
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend import activations as a
 from stepwell.frontend import convolution as c
 from stepwell.frontend import elementwise as e
-from stepwell.frontend import losses
+from stepwell.frontend import losses, sampling, windows
 from stepwell.frontend import normalization as n
+from stepwell.frontend import pooling as p
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.attention import scaled_dot_product_attention as attend
 from stepwell.frontend.random import next_key
@@ -34,6 +36,17 @@ triplet_margin_loss = losses.triplet_margin_loss
 pairwise_distance = losses.pairwise_distance
 
 conv1d, conv2d, conv3d = c.conv1d, c.conv2d, c.conv3d
+conv_transpose1d, conv_transpose2d = c.conv_transpose1d, c.conv_transpose2d
+conv_transpose3d = c.conv_transpose3d
+unfold, fold = windows.unfold, windows.fold
+
+max_pool1d = max_pool2d = max_pool3d = p.max_pool
+avg_pool1d = avg_pool2d = avg_pool3d = p.avg_pool
+adaptive_avg_pool1d = adaptive_avg_pool2d = adaptive_avg_pool3d = p.adaptive_avg_pool
+adaptive_max_pool1d = adaptive_max_pool2d = adaptive_max_pool3d = p.adaptive_max_pool
+
+group_norm, instance_norm = n.group_norm, n.instance_norm
+grid_sample, affine_grid = sampling.grid_sample, sampling.affine_grid
 
 
 def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
@@ -97,9 +110,62 @@ def scaled_dot_product_attention(
     attn_mask: ArrayLike | None = None,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Array:
     """softmax(query key^T * scale + attn_mask) value; a bool mask says where to look."""
-    return attend(query, key, value, attn_mask, is_causal=is_causal, scale=scale)
+    return attend(
+        query, key, value, attn_mask, is_causal=is_causal, scale=scale, enable_gqa=enable_gqa
+    )
+
+
+_INTERPOLATIONS: dict[str, tuple[sampling.Mode, sampling.Coordinates, sampling.Rounding]] = {
+    "nearest": ("nearest", "asymmetric", "floor"),
+    "nearest-exact": ("nearest", "half_pixel", "round_prefer_ceil"),
+    "linear": ("linear", "half_pixel", "floor"),
+    "bilinear": ("linear", "half_pixel", "floor"),
+    "trilinear": ("linear", "half_pixel", "floor"),
+    "bicubic": ("cubic", "half_pixel", "floor"),
+}
+
+
+def interpolate(
+    x: Array,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool = False,
+    antialias: bool = False,
+) -> Array:
+    """x [n, channels, spatial...] in another size, or scaled.
+
+    Modes are nearest, nearest-exact, linear (bilinear, trilinear), bicubic and area.
+    """
+    rank = x.ndim - 2
+    factors = [scale_factor] * rank if isinstance(scale_factor, int | float) else scale_factor
+    if size is not None:
+        sizes = [size] * rank if isinstance(size, int) else list(size)
+    elif factors is not None:
+        sizes = [floor(old * f) for old, f in zip(x.shape[2:], factors, strict=True)]
+    else:
+        raise ValueError("interpolate: pass a size or a scale_factor")
+    if mode == "area":
+        return p.adaptive_avg_pool(x, sizes)
+    if mode not in _INTERPOLATIONS:
+        raise ValueError(f"interpolate: mode {mode!r} is none of {', '.join(_INTERPOLATIONS)}")
+    kind, coordinates, rounding = _INTERPOLATIONS[mode]
+    aligned = align_corners and kind != "nearest"
+    return sampling.resize(
+        x,
+        sizes,
+        scale=None if size is not None or aligned else factors,
+        mode=kind,
+        coordinates="align_corners" if aligned else coordinates,
+        rounding=rounding,
+        # PyTorch's filters that stretch have another coefficient, and stay inside.
+        cubic=-0.5 if antialias else -0.75,
+        antialias=antialias,
+        exclude_outside=antialias,
+    )
 
 
 def glu(x: ArrayLike, dim: int = -1) -> Array:

@@ -1,7 +1,8 @@
 """`Module`: parameters, buffers and submodules under names, as in PyTorch.
 
 Parameters are live: a compiled function that uses a module reads them at each call, so it sees what
-`load_state_dict` or a training step put there. It is compiled again when `train()` or `eval()`
+`load_state_dict` or a training step put there. Buffers that `forward` updates are outputs of the
+compiled function, in the memory that they had. It is compiled again when `train()` or `eval()`
 changes a mode that it looked at.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 
 from stepwell.frontend import tracing
 from stepwell.frontend.array import Array, ArrayLike, Data, asarray
+from stepwell.frontend.building import lift
 
 
 class Variable(Array):
@@ -38,7 +40,19 @@ class Variable(Array):
         self._name = name
 
     def assign(self, value: ArrayLike) -> None:
-        """Replaces the value. Raises: ValueError unless shape and dtype are the same."""
+        """Replaces the value. Raises: ValueError unless shape and dtype are the same.
+
+        In a compiled function the variable has the new value from here on, and after every call.
+        """
+        trace = tracing.current()
+        if trace is not None:
+            new = lift(value, self.dtype)
+            if new.shape != self.shape:
+                raise ValueError(
+                    f"{self._name or 'a variable'} is {self.type_text()}, not {new.type_text()}"
+                )
+            trace.update(self, new)
+            return
         new = asarray(value)
         if new.dtype is not self.dtype:
             new = asarray(new.numpy(), self.dtype)
@@ -111,6 +125,15 @@ class Module:
     def register_buffer(self, name: str, value: ArrayLike) -> None:
         """Adds an array to the state that is no parameter."""
         self._variables[name] = Buffer(value)
+
+    def update_buffer(self, name: str, value: ArrayLike) -> None:
+        """Gives a buffer another value, as `forward` may; see `Variable.assign`."""
+        found = self._variables[name]
+        if isinstance(found, Variable):
+            found.assign(value)
+        else:
+            # `functional_call` has put an array in its place.
+            self._variables[name] = asarray(value) if tracing.current() is None else lift(value)
 
     # State.
 
