@@ -84,14 +84,12 @@ def _view(op: ViewOp, emit: Emitter, operands: Values) -> SSAValue:
 
 def _indexed(op: IndexedOp, emit: Emitter, operands: Values) -> SSAValue:
     result = _result(op)
-
-    aligned = int(op.ALIGNED)
+    own, rest = operands[: op.ALIGNED], operands[op.ALIGNED :]
 
     def body(inner: Emitter, arguments: Values) -> SSAValue:
-        index = indices(inner, result.get_num_dims())
-        return op.point(inner, index, [*arguments[:aligned], *operands[aligned:]])
+        return op.point(inner, indices(inner, result.get_num_dims()), [*arguments[:-1], *rest])
 
-    return map_form(emit, operands[:aligned], result, body)
+    return map_form(emit, own, result, body)
 
 
 def _narrow(emit: Emitter, value: SSAValue, result: Tensor) -> SSAValue:
