@@ -68,6 +68,24 @@ def test_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert stored["why"] in shown
 
 
+def test_where_temporaries_hold_most(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def three(x: sw.Array, w: sw.Array) -> sw.Array:
+        narrow = sw.softmax(x @ w)
+        return sw.softmax(sw.softmax(narrow @ w.T) @ w)
+
+    def one(x: sw.Array) -> sw.Array:
+        return x + 1.0
+
+    (found,) = reported(tmp_path, written(tmp_path, three, zeros((256, 64), (64, 32))))
+    wide, narrow = 4 * 256 * 64, 4 * 256 * 32
+    assert found["peak"]["bytes"] == wide + narrow
+    assert [value["bytes"] for value in found["peak"]["live"]] == [wide, narrow]
+    assert found["peak"]["kernel"] in found["peak"]["live"][0]["kernels"]
+    assert f"hold most, {(wide + narrow) / 1e6:,.4g} MB" in capsys.readouterr().out
+    (single,) = reported(tmp_path, written(tmp_path, one, zeros((8,))))
+    assert single["peak"] is None
+
+
 def test_what_is_read_in_part_counts_in_part(tmp_path: Path) -> None:
     def gathered(table: sw.Array, rows: sw.Array) -> sw.Array:
         return sw.embedding(table, rows)

@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from stepwell.backends.device import open_device
 from stepwell.backends.errors import ArgumentError, DeviceError
@@ -27,9 +27,7 @@ from stepwell.dialects.errors import StepwellError
 from stepwell.tools.benchmarks import compiling, launching, peak, report, speed
 from stepwell.tools.benchmarks.figures import PEERS, Benchmark, Figure, Settings
 from stepwell.tools.driver.suggest import did_you_mean
-
-_WIDE = 160
-"""Columns of a table that is not for a terminal."""
+from stepwell.tools.driver.tables import console, number, table, words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.report:
         return _report(args.report, Path(args.to))
     settings = Settings(args.device, frozenset(PEERS if args.peers else ()), args.quick)
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
     try:
         chosen = _choose(_benchmarks(settings), args.names)
         if args.list:
@@ -55,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.json == "-":
             _write(args.json, figures, _about(settings), _options(args))
         else:
-            console.print(_table(figures, _about(settings)))
+            console().print(_table(figures, _about(settings)))
     except (ArgumentError, DeviceError, StepwellError, OSError, LookupError) as error:
         print(f"stepwell bench: error: {error}", file=sys.stderr)
         return 1
@@ -137,15 +134,15 @@ def _about(settings: Settings) -> dict[str, str]:
 
 def _table(figures: Sequence[Figure], about: dict[str, str]) -> Table:
     peers = [peer for peer in PEERS if any(peer in figure.peers for figure in figures)]
-    table = Table(title=f"stepwell {about['stepwell']} on {about['device']}")
-    table.add_column("name", no_wrap=True)
-    table.add_column("what")
-    table.add_column("stepwell", justify="right", no_wrap=True)
-    for peer in peers:
-        table.add_column(peer, justify="right", no_wrap=True)
-        table.add_column(f"times {peer}", justify="right", no_wrap=True)
-    table.add_column("bars")
-    table.add_column("more")
+    result = table(
+        f"stepwell {about['stepwell']} on {about['device']}",
+        Column("name", no_wrap=True),
+        words("what"),
+        number("stepwell"),
+        *(number(name) for peer in peers for name in (peer, f"times {peer}")),
+        words("bars"),
+        words("more"),
+    )
     for figure in figures:
         cells = [figure.name, figure.what, _number(figure.value, figure.unit)]
         for peer in peers:
@@ -154,8 +151,8 @@ def _table(figures: Sequence[Figure], about: dict[str, str]) -> Table:
             cells.append("" if ratio is None else f"{ratio:.2f}")
         cells.append(", ".join(_verdicts(figure)))
         cells.append(", ".join(f"{name} {value:.4g}" for name, value in figure.more.items()))
-        table.add_row(*cells)
-    return table
+        result.add_row(*cells)
+    return result
 
 
 def _verdicts(figure: Figure) -> list[str]:

@@ -23,15 +23,17 @@ from stepwell.backends.errors import ArgumentError, DeviceError
 from stepwell.backends.program import Program, ProgramError
 from stepwell.dialects.errors import StepwellError
 from stepwell.frontend.compilation import target_of
+from stepwell.passes.plan_memory import Peak
 from stepwell.passes.target import Target, target_named
 from stepwell.tools.benchmarks.figures import Settings
 from stepwell.tools.driver.diagnostics import DiagnosticError, UsageError
 from stepwell.tools.driver.kernel_report import KernelRow, Report, compiled, measured, report
 from stepwell.tools.driver.models import models
 from stepwell.tools.driver.source import Source, render
+from stepwell.tools.driver.tables import console, number, table, words
 
-_WIDE = 200
-"""Columns of a table that is not for a terminal."""
+_MOST_HELD = 12
+"""Temporaries of the peak that are shown one by one."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,9 +61,9 @@ def _run(args: argparse.Namespace, sources: dict[str, Source]) -> int:
         else:
             Path(args.json).write_text(text, "utf-8")
     if args.json != "-":
-        console = Console(width=None if sys.stdout.isatty() else _WIDE)
+        shown = console()
         for each in found:
-            _print(each, console)
+            _print(each, shown)
     return 0
 
 
@@ -118,10 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print(found: Report, console: Console) -> None:
+def _print(found: Report, to: Console) -> None:
     times = f", times on {found.device}" if found.device else ""
-    console.print(_kernels(found, f"{found.name}, target {found.target}{times}"))
-    console.print(
+    to.print(_kernels(found, f"{found.name}, target {found.target}{times}"))
+    to.print(
         f"{found.launches} launches of {len(found.kernels)} kernels move {_mb(found.bytes)} MB, "
         f"{_ratio(found.bytes, found.least)} times the least possible ({_mb(found.least)} MB: "
         f"arguments and constants read once, results written once). "
@@ -129,22 +131,25 @@ def _print(found: Report, console: Console) -> None:
         soft_wrap=True, highlight=False,
     )  # fmt: skip
     if found.stored:
-        console.print(_stored(found))
+        to.print(_stored(found))
+    if found.peak:
+        to.print(_held(found.peak))
 
 
 def _kernels(found: Report, title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("kernel", overflow="fold")
-    table.add_column("launches", justify="right")
-    table.add_column("plan", overflow="fold")
-    for name in ("threads", "groups"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("bounds")
-    numbers = ["MFLOP", "read MB", "written MB", "asked"]
-    for name in [*numbers, *(("us", "roofline us", "of it") if found.device else ())]:
-        table.add_column(name, justify="right", no_wrap=True)
+    times = ("us", "roofline us", "of it") if found.device else ()
+    result = table(
+        title,
+        words("kernel"),
+        number("launches"),
+        words("plan"),
+        number("threads"),
+        number("groups"),
+        words("bounds"),
+        *map(number, ("MFLOP", "read MB", "written MB", "asked", *times)),
+    )
     for row in found.kernels:
-        table.add_row(
+        result.add_row(
             row.kernel,
             str(row.launches),
             row.plan,
@@ -157,7 +162,7 @@ def _kernels(found: Report, title: str) -> Table:
             "" if row.asked_times is None else f"{row.asked_times:.3g}x",
             *(_times(row) if found.device else ()),
         )
-    return table
+    return result
 
 
 def _times(row: KernelRow) -> tuple[str, str, str]:
@@ -166,15 +171,33 @@ def _times(row: KernelRow) -> tuple[str, str, str]:
 
 
 def _stored(found: Report) -> Table:
-    table = Table(title="Results that other kernels read, and why these do not compute them",
-                  title_justify="left")  # fmt: skip
-    table.add_column("kernel at `fused`", overflow="fold")
-    for name in ("launches", "MB"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold")
+    result = table(
+        "Results that other kernels read, and why these do not compute them",
+        words("kernel at `fused`"),
+        number("launches"),
+        number("MB"),
+        words("why"),
+    )
     for row in found.stored:
-        table.add_row(row.kernel, str(row.launches), _mb(row.bytes), row.why)
-    return table
+        result.add_row(row.kernel, str(row.launches), _mb(row.bytes), row.why)
+    return result
+
+
+def _held(peak: Peak) -> Table:
+    result = table(
+        f"What temporaries hold where they hold most, {_mb(peak.bytes)} MB, at {peak.place}"
+        f"@{peak.kernel}",
+        number("MB"),
+        words("type"),
+        words("written and read by"),
+        words("from"),
+    )
+    for value in peak.live[:_MOST_HELD]:
+        kernels = ", ".join(dict.fromkeys(value.kernels))
+        result.add_row(_mb(value.bytes), value.type, kernels, value.place.removesuffix(": "))
+    if rest := peak.live[_MOST_HELD:]:
+        result.add_row(_mb(sum(value.bytes for value in rest)), f"{len(rest)} more")
+    return result
 
 
 def _mb(bytes: int) -> str:

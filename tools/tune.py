@@ -29,11 +29,9 @@ from stepwell.tools.benchmarks.figures import Settings
 from stepwell.tools.driver.diagnostics import DiagnosticError, UsageError
 from stepwell.tools.driver.models import models
 from stepwell.tools.driver.source import Source, render
+from stepwell.tools.driver.tables import console, number, table, words
 from stepwell.tools.tuning.isolation import kernels_of
 from stepwell.tools.tuning.search import Outcome, tune
-
-_WIDE = 180
-"""Columns of a table that is not for a terminal."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def _run(args: argparse.Namespace, sources: dict[str, Source]) -> int:
     if args.json == "-":
         print(_json(rows, device, target))
     else:
-        Console(width=None if sys.stdout.isatty() else _WIDE).print(_table(rows, str(device)))
+        console().print(_table(rows, str(device)))
         print(f"{kept} plans in {path}")
     if args.json not in (None, "-"):
         Path(args.json).write_text(_json(rows, device, target) + "\n", "utf-8")
@@ -147,15 +145,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _table(rows: Sequence[Row], device: str) -> Table:
-    table = Table(title=device, title_justify="left")
-    table.add_column("model", overflow="fold")
-    table.add_column("kernel", overflow="fold")
-    for name in ("launches", "plans", "default us", "best us", "times"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("best plan", overflow="fold")
+    result = table(
+        device,
+        words("model"),
+        words("kernel"),
+        *map(number, ("launches", "plans", "default us", "best us", "times")),
+        words("best plan"),
+    )
     for row in rows:
         outcome = row.outcome
-        table.add_row(
+        result.add_row(
             row.model,
             row.kernel,
             str(row.launches),
@@ -165,7 +164,7 @@ def _table(rows: Sequence[Row], device: str) -> Table:
             f"{outcome.gain:.2f}" if outcome.best.microseconds else "",
             outcome.best.plan,
         )
-    return table
+    return result
 
 
 def _microseconds(value: float) -> str:

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from stepwell.backends.device import open_device
 from stepwell.backends.errors import ArgumentError, DeviceError
@@ -30,14 +28,12 @@ from stepwell.tools.driver.running import (
     program_runnable,
 )
 from stepwell.tools.driver.source import Source, read_source, render
+from stepwell.tools.driver.tables import console, number, table, words
 
 _EPILOG = """\
 Arguments are given in the function's order: a .npy file of the exact shape and dtype, or a number
 or true/false for an array of rank 0. Without --out the results are printed.
 """
-_WIDE = 160
-"""Columns of a table that is not for a terminal: long kernel names stay on one line."""
-
 _EXPECTED = (UsageError, DeviceError, ArgumentError, ProgramError, StepwellError, ExecutionError)
 
 
@@ -181,13 +177,11 @@ def _write(results: Sequence[Values], paths: Sequence[str]) -> None:
 
 
 def _print_profile(profile: Profile, device: str) -> None:
-    table = Table(title=device, title_justify="left")
-    table.add_column("kernel", overflow="fold")
-    for name in ("calls", "device us", "%", "bytes", "FLOPs", "GB/s", "GFLOP/s"):
-        table.add_column(name, justify="right", no_wrap=True)
+    numbers = ("calls", "device us", "%", "bytes", "FLOPs", "GB/s", "GFLOP/s")
+    shown = table(device, words("kernel"), *map(number, numbers))
     total = profile.microseconds or 1.0
     for row in profile.kernels:
-        table.add_row(
+        shown.add_row(
             row.kernel,
             f"{row.count:,}",
             f"{row.microseconds:,.1f}",
@@ -197,11 +191,11 @@ def _print_profile(profile: Profile, device: str) -> None:
             f"{row.gigabytes_per_second:,.1f}",
             f"{row.gigaflops:,.1f}",
         )
-    table.add_section()
-    table.add_row(
+    shown.add_section()
+    shown.add_row(
         "all", f"{sum(r.count for r in profile.kernels):,}", f"{profile.microseconds:,.1f}"
     )
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+    console().print(shown)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from xdsl.dialects import func
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 
 from stepwell.backends.export import to_program
@@ -16,6 +17,7 @@ from stepwell.backends.wgpu.executor import Executor
 from stepwell.dialects.kernel import FuncOp, LaunchOp
 from stepwell.passes.boundary import BOUNDARY
 from stepwell.passes.pipeline import lower
+from stepwell.passes.plan_memory import Peak, peak
 from stepwell.passes.target import Target
 from stepwell.passes.traffic import Traffic, traffic
 from stepwell.passes.work import byte_size
@@ -82,6 +84,8 @@ class Report:
     planned: int
     kernels: tuple[KernelRow, ...]
     stored: tuple[Stored, ...] = ()
+    peak: Peak | None = None
+    """Where temporaries hold most, if the IR is known and has any."""
 
     @property
     def launches(self) -> int:
@@ -95,9 +99,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Details:
-    """What only IR says: why results are stored, and what threads ask for by kernel."""
+    """What only IR says: why results are stored, where temporaries hold most, and what threads ask
+    for by kernel."""
 
     stored: tuple[Stored, ...] = ()
+    peak: Peak | None = None
     asked: Mapping[str, Traffic] = field(default_factory=dict[str, Traffic])
 
 
@@ -119,9 +125,12 @@ def compiled(module: ModuleOp, target: Target) -> tuple[Program, Details]:
     """The program of a module at any stage, which is lowered in place."""
     lower(module, target, "fused")
     stored = tuple(_stored(module))
+    lower(module, target, "buffers")
+    functions = [op for op in module.ops if isinstance(op, func.FuncOp)]
+    held = next((peak(op) for op in functions if op.sym_name.data == "main"), None)
     lower(module, target, "tiled")
     asked = {op.sym_name.data: traffic(op) for op in module.ops if isinstance(op, FuncOp)}
-    return to_program(lower(module, target), target_name=target.name), Details(stored, asked)
+    return to_program(lower(module, target), target_name=target.name), Details(stored, held, asked)
 
 
 def measured(program: Program, device: Any, *, quick: bool) -> Measured | None:
@@ -182,6 +191,7 @@ def report(
         program.memory.peak,
         tuple(rows),
         details.stored,
+        details.peak,
     )
 
 
