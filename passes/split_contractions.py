@@ -55,6 +55,8 @@ SHALLOWEST_TILES = 128
 """Depth of a part at least, in workgroup memory."""
 MOST = 1024
 """Parts at most."""
+WORTH = 0.95
+"""What parts may take at most of what the whole does: they are memory too."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ def _cheapest_parts(sizes: Sizes, target: Target) -> int:
     doubled = [1 << power for power in range(most.bit_length())]
     tried = [parts for parts in (*doubled, *(parts // 2 * 3 for parts in doubled)) if parts <= most]
     equal = [parts for parts in tried if parts > 1 and sizes.depth % parts == 0]
-    return min([1, *equal], key=lambda parts: cost_in_parts(sizes, parts, target))
+    costs = {parts: cost_in_parts(sizes, parts, target) for parts in equal}
+    costs[1] = WORTH * cost_in_parts(sizes, 1, target)
+    return min(costs, key=costs.__getitem__)
 
 
 def _without_rest(op: GenericOp, loop: int, size: int) -> GenericOp:

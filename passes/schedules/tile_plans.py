@@ -19,19 +19,18 @@ ELEMENT_BYTES = 4
 
 STARTUP = 16
 """Steps of the depth that the first loads and the last stores of a tile take."""
-SHARED_VECTOR = 8.0
+SHARED_VECTOR = 8.5
 """A vector read from workgroup memory."""
 ELEMENT = 20.0
-"""An element of a tile read from storage as part of a vector, while enough others are on their way;
-alone, it takes a quarter more."""
-WAITING = 24
-"""Threads whose work takes as long as the latency of arithmetic."""
+"""An element of a tile read from storage, while enough others are on their way."""
+WAITING = 0.31
+"""Threads whose work takes as long as the latency of arithmetic, for each result of a thread."""
 WAITING_ELEMENTS = 5000
 """Elements that storage hands out in the time of its latency."""
 SEGMENT = 7
 """Steps of the depth that stand for what it costs to turn to another row, where an operand is read
 along the depth."""
-SLICED = 1.1
+SLICED = 1.06
 """What positions that differ by slice add."""
 PASS = 1_250_000.0
 """Another kernel: its launch, and that it waits for the one before."""
@@ -49,11 +48,6 @@ class Sizes:
     depth: int
     along_depth: tuple[bool, bool] = (False, False)
     """Whether the memory of each operand runs along the depth."""
-
-    @property
-    def in_vectors(self) -> bool:
-        """Whether operands can be read as vectors, along their depth or across it."""
-        return not self.depth % WIDTH or not (self.rows % WIDTH or self.columns % WIDTH)
 
 
 @dataclass(frozen=True)
@@ -97,6 +91,12 @@ class Plan:
         return self.down * self.across * WIDTH * WIDTH
 
     @property
+    def registers(self) -> int:
+        """Registers of the workgroup, about: results, and the next tiles on their way."""
+        fetched = (self.rows + self.columns) * self.depth // self.threads
+        return self.threads * min(255, self.results * 3 // 2 + 48 + fetched)
+
+    @property
     def elements(self) -> tuple[int, int]:
         """Elements of workgroup memory for each operand. In the larger one, slices add up."""
         left, right = (self.depth * (size + WIDTH) for size in (self.rows, self.columns))
@@ -112,8 +112,7 @@ class Plan:
     def cost(self, sizes: Sizes, target: Target) -> float:
         """What a contraction takes on a device with all its processors."""
         share = ceil(self.tiles(sizes) / target.processors)
-        registers = self.threads * (self.results * 3 // 2 + 64)
-        together = max(1, target.registers // registers)
+        together = max(1, target.registers // self.registers)
         rounds, rest = divmod(share, together)
         whole = together * self._tile_cost(sizes, together)
         last = rest * self._tile_cost(sizes, rest) if rest else 0.0
@@ -122,22 +121,23 @@ class Plan:
     def _tile_cost(self, sizes: Sizes, tiles: int) -> float:
         """What a step of the depth of a tile takes, with that many on its processor."""
         vectors = (self.down + self.across) * SHARED_VECTOR / self.results
-        hidden = 1 + WAITING / (tiles * self.threads)
+        hidden = 1 + WAITING * self.results / (tiles * self.threads)
         multiply = self.rows * self.columns * (1 + vectors) * hidden
-        element = ELEMENT if sizes.in_vectors else 1.25 * ELEMENT
         segments = [1 + SEGMENT / self.depth if along else 1.0 for along in sizes.along_depth]
         elements = self.rows * segments[0] + self.columns * segments[1]
         on_their_way = tiles * (self.rows + self.columns) * self.depth
-        read = elements * element * (1 + WAITING_ELEMENTS / on_their_way)
+        read = elements * ELEMENT * (1 + WAITING_ELEMENTS / on_their_way)
         return max(multiply, read) * (SLICED if self.slices > 1 else 1.0)
 
 
 PLANS = (
+    Plan(4, 2, 8, 16, 16),
+    Plan(2, 4, 16, 8, 16),
     Plan(2, 2, 16, 8, 16),
     Plan(2, 2, 8, 16, 16),
+    Plan(2, 2, 8, 8, 16, 2),
+    Plan(2, 2, 8, 8, 32, 2),
     Plan(2, 1, 8, 16, 16),
-    Plan(2, 1, 10, 16, 16),
-    Plan(2, 1, 8, 16, 8),
     Plan(1, 1, 16, 16, 16),
     Plan(2, 1, 4, 32, 32, 2),
     Plan(2, 1, 4, 32, 16, 2),

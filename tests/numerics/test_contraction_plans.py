@@ -100,6 +100,7 @@ def test_costs_prefer_plans_that_fit() -> None:
         return plans_for(Sizes(batch, rows, columns, depth), target)[0]
 
     assert best(1, 4096, 4096, 4096).results == max(plan.results for plan in PLANS)
+    assert best(1, 1024, 1024, 1024).tiles(Sizes(1, 1024, 1024, 1024)) >= target.processors
     assert best(1, 4, 8192, 8192).rows <= 16
     assert best(1, 8192, 4, 8192).columns <= 16
     small = plans_for(Sizes(1, 64, 64, 64), target_named("desktop"))
