@@ -16,9 +16,9 @@ func.func @f(%x: tensor<1x3x8x2xf32>, %w: tensor<6x3x3x3xf32>) {
 
 // -----
 
-func.func @f(%x: tensor<1x3x8x8xi32>, %w: tensor<6x3x3x3xi32>) {
-  // expected-error @below {{array.convolution: takes f32 f16, not i32}}
-  %0 = array.convolution %x, %w strides [1, 1] low [0, 0] high [0, 0] dilations [1, 1] groups 1 : (tensor<1x3x8x8xi32>, tensor<6x3x3x3xi32>) -> tensor<1x6x6x6xi32>
+func.func @f(%x: tensor<1x3x8x8xi1>, %w: tensor<6x3x3x3xi1>) {
+  // expected-error @below {{array.convolution: takes f32 f16 i32 u32, not bool}}
+  %0 = array.convolution %x, %w strides [1, 1] low [0, 0] high [0, 0] dilations [1, 1] groups 1 : (tensor<1x3x8x8xi1>, tensor<6x3x3x3xi1>) -> tensor<1x6x6x6xi1>
   func.return
 }
 
