@@ -2,7 +2,8 @@
 
 A carry that no step changes is a const, and one that nothing reads goes, with what only it needs.
 So do results that nothing reads, operands that no step reads, and equal ones but the first. A
-number that fills a whole operand is written in the body instead of read.
+number that fills a whole operand is written in the body instead of read. A scan of one step, or of
+none, is no scan.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xdsl.ir import Block, Operation, Region, SSAValue
-from xdsl.rewriter import Rewriter
+from xdsl.rewriter import InsertPoint, Rewriter
 
 from stepwell.dialects.array.base import element_of, shape_of
 from stepwell.dialects.array.control import ScanOp
 from stepwell.dialects.array.differentiation import YieldOp
-from stepwell.dialects.array.shape import BroadcastOp, FullOp, number, values
+from stepwell.dialects.array.shape import BroadcastOp, FullOp, ReshapeOp, number, values
 from stepwell.dialects.build import clone
 from stepwell.dialects.emit import Emitter
 
@@ -35,6 +36,24 @@ class _Parts:
     @property
     def size(self) -> int:
         return len(self.consts) + 2 * len(self.carries) + len(self.xs) + len(self.ys)
+
+
+def inline(scan: ScanOp) -> None:
+    """Puts the body of a scan of one step in its place, and the first carries for one of none."""
+    assert scan.parent is not None
+    block, count = scan.body.block, len(scan.carries)
+    emit = Emitter(scan.parent, before=scan, location=scan.location)
+    if not len(scan.steps):
+        ys = [emit(FullOp(0, shape_of(y), element_of(y))) for y in scan.ys]
+        Rewriter.replace_op(scan, [], [*scan.carries, *ys])
+        return
+    xs = [emit(ReshapeOp(x, shape_of(x)[1:])) for x in scan.xs]
+    end = scan.terminator
+    Rewriter.inline_block(block, InsertPoint.before(scan), [*scan.consts, *scan.carries, *xs])
+    ys = [emit(ReshapeOp(y, [1, *shape_of(y)])) for y in end.values[count:]]
+    last = list(end.values[:count])
+    Rewriter.erase_op(end)
+    Rewriter.replace_op(scan, [], [*last, *ys])
 
 
 def prune(scan: ScanOp, sweep: Callable[[Block], None]) -> ScanOp:

@@ -33,7 +33,7 @@ from stepwell.dialects.array.base import ArrayOp
 from stepwell.dialects.array.canonicalize import rules_of
 from stepwell.dialects.array.control import ScanOp
 from stepwell.dialects.emit import Emitter
-from stepwell.passes.scan_pruning import prune
+from stepwell.passes.scan_pruning import inline, prune
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ def _simplify(parent: Operation, known: Known) -> None:
             inner = known.copy()
             op = block.first_op
             while op is not None:
+                if isinstance(op, ScanOp) and len(op.steps) < 2:
+                    before = op.prev_op
+                    inline(op)
+                    op = block.first_op if before is None else before.next_op
+                    continue
                 after = op.next_op
                 _visit(op, inner)
                 op = after

@@ -95,12 +95,16 @@ from stepwell.frontend.nn.pooling import (
     Upsample,
 )
 from stepwell.frontend.nn.quantization import QuantizedLinear, quantize
+from stepwell.frontend.nn.recurrent import GRU, LSTM, RNN
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",

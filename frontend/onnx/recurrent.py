@@ -1,4 +1,4 @@
-"""ONNX's RNN, GRU and LSTM: one step for each position of the sequence."""
+"""ONNX's RNN, GRU and LSTM: a step of `sw.scan` for each direction."""
 
 from __future__ import annotations
 
@@ -74,23 +74,31 @@ class _Layer:
         return value if self.clip is None else sw.clip(value, -self.clip, self.clip)
 
     def scan(
-        self, direction: int, states: list[Array], step: Callable[[Array, list[Array]], list[Array]]
+        self,
+        direction: int,
+        states: list[Array],
+        given: Array,
+        step: Callable[[Array, list[Array]], list[Array]],
     ) -> tuple[Array, list[Array]]:
-        """Runs over the sequence: the first state at each position, and all at the end."""
-        steps = self.x.shape[0]
-        order = range(steps)[::-1] if self.reverse[direction] else range(steps)
-        outputs: list[Array] = [states[0]] * steps
-        for t in order:
-            new = step(self.x[t], states)
+        """Runs over the sequence: the first state at each position, and all at the end.
+
+        `given` [time, batch, ...] is what of the inputs a step takes.
+        """
+
+        def body(states: list[Array], position: tuple[Array, Array]) -> tuple[list[Array], Array]:
+            given, t = position
+            new = step(given, states)
             shown = new[0]
             if self.lengths is not None:
                 # Behind the end of a sequence its states stay, and its outputs are 0.
                 running = (t < self.lengths)[:, None]
                 new = [sw.where(running, n, s) for n, s in zip(new, states, strict=True)]
                 shown = sw.where(running, shown, 0.0)
-            states = new
-            outputs[t] = shown
-        return sw.stack(outputs, axis=0), states
+            return new, shown
+
+        xs = given, sw.arange(given.shape[0])
+        last, outputs = sw.scan(body, states, xs, reverse=self.reverse[direction])
+        return outputs, last
 
 
 def _layer(node: Node, x: Array, weight: Array, lengths: Array | None) -> _Layer:
@@ -139,11 +147,11 @@ def _rnn(
         (f,) = functions[d]
         wb, rb = _biases(b, d, layer.hidden)
 
-        def step(x: Array, states: list[Array], d: int = d, f: Activation = f, bias: Any = wb + rb):
-            total = sw.matmul(x, sw.transpose(w[d])) + sw.matmul(states[0], sw.transpose(r[d]))
-            return [f(layer.bounded(total + bias))]
+        def step(given: Array, states: list[Array], d: int = d, f: Activation = f) -> list[Array]:
+            return [f(layer.bounded(given + sw.matmul(states[0], sw.transpose(r[d]))))]
 
-        output, states = layer.scan(d, [layer.initial(start, d)], step)
+        given = sw.matmul(layer.x, sw.transpose(w[d])) + (wb + rb)
+        output, states = layer.scan(d, [layer.initial(start, d)], given, step)
         outputs.append(output)
         finals.append(states)
     return _finished(node, outputs, finals)
@@ -167,11 +175,10 @@ def _gru(
         zr, new = slice(0, 2 * n), slice(2 * n, 3 * n)
 
         def step(
-            x: Array, states: list[Array], d: int = d, f: Activation = f, g: Activation = g,
-            wb: Any = wb, rb: Any = rb, zr: slice = zr, new: slice = new,
+            given: Array, states: list[Array], d: int = d, f: Activation = f, g: Activation = g,
+            rb: Any = rb, zr: slice = zr, new: slice = new,
         ) -> list[Array]:  # fmt: skip
             (h,) = states
-            given = sw.matmul(x, sw.transpose(w[d])) + wb
             gates = given[:, zr] + sw.matmul(h, sw.transpose(r[d, zr])) + _part(rb, zr)
             gates = f(layer.bounded(gates))
             update, reset = gates[:, :n], gates[:, n:]
@@ -182,7 +189,8 @@ def _gru(
             candidate = g(layer.bounded(given[:, new] + past))
             return [(1 - update) * candidate + update * h]
 
-        output, states = layer.scan(d, [layer.initial(start, d)], step)
+        given = sw.matmul(layer.x, sw.transpose(w[d])) + wb
+        output, states = layer.scan(d, [layer.initial(start, d)], given, step)
         outputs.append(output)
         finals.append(states)
     return _finished(node, outputs, finals)
@@ -210,11 +218,11 @@ def _lstm(
         peeps = None if peephole is None else [peephole[d, i * n : (i + 1) * n] for i in range(3)]
 
         def step(
-            x: Array, states: list[Array], d: int = d, f: Activation = f, g: Activation = g,
-            h: Activation = h, bias: Any = wb + rb, peeps: list[Array] | None = peeps,
+            given: Array, states: list[Array], d: int = d, f: Activation = f, g: Activation = g,
+            h: Activation = h, peeps: list[Array] | None = peeps,
         ) -> list[Array]:  # fmt: skip
             past, cell = states
-            total = sw.matmul(x, sw.transpose(w[d])) + sw.matmul(past, sw.transpose(r[d])) + bias
+            total = given + sw.matmul(past, sw.transpose(r[d]))
             i, o, forget, c = (total[:, k * n : (k + 1) * n] for k in range(4))
             if peeps is not None:
                 i, forget = i + peeps[0] * cell, forget + peeps[2] * cell
@@ -226,7 +234,8 @@ def _lstm(
             return [f(layer.bounded(o)) * h(new), new]
 
         states = [layer.initial(start, d), layer.initial(memory, d)]
-        output, states = layer.scan(d, states, step)
+        given = sw.matmul(layer.x, sw.transpose(w[d])) + (wb + rb)
+        output, states = layer.scan(d, states, given, step)
         outputs.append(output)
         finals.append(states)
     return _finished(node, outputs, finals)

@@ -58,3 +58,24 @@ func.func @scan(%h: tensor<2xf32>, %k: tensor<2xf32>, %n: tensor<2xf32>) -> (ten
   }
   func.return %0, %1 : tensor<2xf32>, tensor<2xf32>
 }
+
+// A scan of one step is that step, one of none is what it begins with.
+// CHECK-LABEL: @short
+// CHECK-NEXT:    %[[X:.*]] = array.reshape %xs shape [2]
+// CHECK-NEXT:    %[[SUM:.*]] = array.add %h, %[[X]]
+// CHECK-NEXT:    %[[YS:.*]] = array.reshape %[[SUM]] shape [1, 2]
+// CHECK-NEXT:    %[[NONE:.*]] = array.full 0.000000e+00 : f32 shape [0, 2]
+// CHECK-NEXT:    func.return %[[SUM]], %[[YS]], %h, %[[NONE]]
+func.func @short(%h: tensor<2xf32>, %xs: tensor<1x2xf32>, %none: tensor<0x2xf32>) -> (tensor<2xf32>, tensor<1x2xf32>, tensor<2xf32>, tensor<0x2xf32>) {
+  %0, %1 = array.scan length 1 consts() carries(%h : tensor<2xf32>) xs(%xs : tensor<1x2xf32>) -> tensor<2xf32>, tensor<1x2xf32> {
+  ^bb0(%a: tensor<2xf32>, %x: tensor<2xf32>):
+    %4 = array.add %a, %x : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+    array.yield %4, %4 : tensor<2xf32>, tensor<2xf32>
+  }
+  %2, %3 = array.scan length 0 consts() carries(%h : tensor<2xf32>) xs(%none : tensor<0x2xf32>) -> tensor<2xf32>, tensor<0x2xf32> {
+  ^bb1(%b: tensor<2xf32>, %y: tensor<2xf32>):
+    %5 = array.add %b, %y : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+    array.yield %5, %5 : tensor<2xf32>, tensor<2xf32>
+  }
+  func.return %0, %1, %2, %3 : tensor<2xf32>, tensor<1x2xf32>, tensor<2xf32>, tensor<0x2xf32>
+}
