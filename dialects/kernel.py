@@ -78,6 +78,10 @@ PLAN = "kernel.plan"
 """Kernel (or shader) attribute, a text: the schedule and its plan. `schedule-kernels` does as it
 says, and says what was done where it said nothing."""
 
+ROLLED = "kernel.rolled"
+"""Attribute of an `scf.for`, a unit: the shader hides the number of iterations from the driver's
+compiler, which would write out each of them."""
+
 _SCHEDULE = ("workgroup_size", "grid", "subgroup_size")
 """Properties of a kernel that its schedule sets; they print as attributes."""
 

@@ -35,6 +35,8 @@ class Target:
     """Workgroups of a kernel that leaves room for another beside it, at most."""
     split_elements: int = 1 << 16
     """Reductions of fewer elements are not worth a second kernel."""
+    unrolled_trips: int = 0
+    """Iterations of a loop at most that the driver's compiler writes out, and takes long to."""
     subgroup_size: int | None = None
     """Lanes of a subgroup where kernels may rely on them; None: no subgroup operations."""
     f16: bool = True
@@ -71,6 +73,7 @@ TARGETS = (
         map_turns=64,
         split_threads=64,
         small_grid=8,
+        unrolled_trips=32,
     ),
     Target(
         name="desktop",

@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import (
     FunctionType,
     IntegerAttr,
     MemRefType,
+    UnitAttr,
     VectorType,
     i1,
     i32,
@@ -22,7 +23,7 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from stepwell.dialects.build import create
 from stepwell.dialects.emit import memref_type
 from stepwell.dialects.errors import UnsupportedError
-from stepwell.dialects.kernel import FuncOp, ReturnOp, WorkgroupMemoryAttr
+from stepwell.dialects.kernel import ROLLED, FuncOp, ReturnOp, WorkgroupMemoryAttr
 from stepwell.passes.domain import Domain, Place
 from stepwell.passes.index import ZERO, Index, Var, constant, var
 from stepwell.passes.schedules.point import INDEX, Lanes, PointEmitter, quick
@@ -135,7 +136,9 @@ class Frame:
             results = body(var(trips, block.args[0]), block.args[1:])
             points.emit.insert(quick(scf.YieldOp, results))
         operands, types = [lower, upper, step, *carried], [value.type for value in carried]
-        return points.emit.all(create(scf.ForOp, operands, types, regions=[Region(block)]))
+        rolled = {ROLLED: UnitAttr()} if trips <= self.target.unrolled_trips else {}
+        regions = [Region(block)]
+        return points.emit.all(create(scf.ForOp, operands, types, {}, rolled, regions=regions))
 
     def when(
         self,

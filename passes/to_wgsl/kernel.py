@@ -12,7 +12,8 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from stepwell.dialects import kernel
 from stepwell.dialects.build import create, first_result
 from stepwell.dialects.wgsl import concurrency as c
-from stepwell.dialects.wgsl.expressions import DivOp, NotOp
+from stepwell.dialects.wgsl.expressions import AddOp, DivOp, NotOp
+from stepwell.dialects.wgsl.functions import MinOp
 from stepwell.dialects.wgsl.module import (
     BindingOp,
     Builtin,
@@ -174,6 +175,8 @@ class KernelConversion:
             for target, initial in zip(carried, op.iter_args, strict=True)
         ]
         bounds = [b.value(bound) for bound in (op.lb, op.ub, op.step)]
+        if kernel.ROLLED in op.attributes:
+            bounds[1] = self._hidden(bounds[1])
         body = Block(arg_types=(bounds[0].type,))
         b.map(counter, body.args[0])
         b.add(ForOp(bounds, Region(body)))
@@ -203,6 +206,12 @@ class KernelConversion:
                 self._assign(variables, _passed_on(region.block))
         b.source = op
         self._read(variables, op.output)
+
+    def _hidden(self, value: SSAValue) -> SSAValue:
+        """min(value, value + id of the workgroup): `value`, which no compiler knows."""
+        b = self.b
+        group = b.builtin(Builtin.WORKGROUP_ID, 0)
+        return b.emit(MinOp, (value, b.emit(AddOp, (value, group), value.type)), value.type)
 
     def while_loop(self, op: Operation) -> None:
         assert isinstance(op, scf.WhileOp)

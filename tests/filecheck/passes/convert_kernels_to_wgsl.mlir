@@ -205,3 +205,23 @@ kernel.func @packed(%x: memref<64xi8>, %y: memref<64xi8>, %z: memref<64xi4>)
   memref.store %n, %z[%t] : memref<64xi4>
   kernel.return
 }
+
+// -----
+
+// A number of iterations that the driver's compiler should not know: it writes out few ones.
+// CHECK-LABEL: wgsl.shader @rolled
+// CHECK:         %c4 = wgsl.constant 4 : ui32
+// CHECK:         %[[GROUP:.*]] = wgsl.extract %{{.*}}[0] : vector<3xui32>
+// CHECK:         %[[MORE:.*]] = wgsl.add %c4, %[[GROUP]] : ui32
+// CHECK-NEXT:    %[[FOUR:.*]] = wgsl.min %c4, %[[MORE]] : ui32
+// CHECK-NEXT:    wgsl.for %i: ui32 = %c0 to %[[FOUR]] step %c1 {
+kernel.func @rolled(%x: memref<4xf32>) attributes {workgroup_size = array<i32: 1, 1, 1>, grid = array<i32: 1, 1, 1>} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %one = arith.constant 1.000000e+00 : f32
+  scf.for %i = %c0 to %c4 step %c1 {
+    memref.store %one, %x[%i] : memref<4xf32>
+  } {kernel.rolled}
+  kernel.return
+}

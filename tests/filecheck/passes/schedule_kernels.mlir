@@ -41,7 +41,7 @@ func.func @guard(%x: tensor<267xf32>) -> tensor<267xf32> {
 // More workgroups than a dimension allows are folded into two. Where a workgroup costs time of its
 // own, it has few threads, and these take turns along memory.
 // CHECK:      kernel.func @map_3({{.*}} attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 32769, 1, 1>
-// CHECK:        scf.for %{{.*}} = %{{.*}} to %[[TURNS:.*]] step
+// CHECK:        scf.for %{{.*}} = %{{.*}} to %{{.*}} step
 // DESKTOP:    kernel.func @map_3({{.*}} attributes {workgroup_size = array<i32: 256, 1, 1>, grid = array<i32: 32769, 2, 1>
 // DESKTOP:      <dim x>
 // DESKTOP:      <dim y>
@@ -104,7 +104,9 @@ func.func @long(%x: tensor<64x1024xf32>) -> tensor<64xf32> {
 // CHECK-COUNT-8: vector.store %{{.*}} #kernel.workgroup
 // CHECK:        scf.for
 // CHECK:          vector.store %{{.*}} : memref<512xf32>
-// CHECK:        kernel.return
+// CHECK:        } {kernel.rolled}
+// CHECK-NEXT:   kernel.return
+// DESKTOP-NOT:  kernel.rolled
 // A subgroup reads eight rows at once, four steps of the depth each, and broadcasts them.
 // BROADCAST:      kernel.func @contraction_6({{.*}} attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 2, 1, 1>, subgroup_size = 8 : i32
 // BROADCAST:        gpu.lane_id
