@@ -21,7 +21,7 @@ WIDTH = 4
 UNROLLED = 8
 """Steps of a thread that are unrolled on any target, where it has no more."""
 TOGETHER = 4
-"""Steps of a longer row that are unrolled in the body of a loop, to have loads in flight."""
+"""Steps of a longer row that are unrolled in the body of a loop where loads can be in flight."""
 ACROSS = 8
 """The same where rows are not contiguous: nothing of them is kept."""
 NARROWEST = 32
@@ -37,6 +37,10 @@ PER_PASS = 16 * PER_THREAD
 
 MANY = 16
 """Steps after which a further one costs a thread nothing beside its time."""
+ACCESS, COMPILE = 6.0, 12e6
+"""Nanoseconds of a lane's access to a vector, and of compiling a step, a loop or a meeting."""
+LAUNCHES = 100
+"""How often a kernel is launched for once that it is compiled."""
 STRAIGHT = 1.25
 """Times what an access costs in long straight code, which no processor holds decoded."""
 MEETING = 4
@@ -186,27 +190,30 @@ class _Work:
         return max(1, min(2 * RESIDENT, target.registers // registers) // threads)
 
     def _cost_in_lanes(self, plan: Plan) -> float:
-        """The same where threads are lanes of a vector, and memory is accessed lane by lane.
+        """Nanoseconds of launches and of compiling where threads are lanes of a vector.
 
-        What counts is how much is read and written, and how many threads must meet in memory.
+        Memory is accessed lane by lane, so what counts is how much is read and written, how many
+        threads must meet in memory, and the length of the code.
         """
         target, threads = self.target, plan.threads
         steps = -(-self.steps // threads)
         again = (self.passes - 1) * (1 - min(plan.held / steps, 1))
         accesses = (2 + again) * steps * threads * (STRAIGHT if plan.held > UNROLLED else 1)
-        meetings = (
-            MEETING * threads * max(1, self.passes - 1) if threads > target.row_threads else 0
-        )
+        levels = max(1, self.passes - 1) if threads > target.row_threads else 0
+        meetings = MEETING * threads * levels
         neighbours = threads if self.along_rows else plan.rows * plan.row_width
         apart = APART if neighbours < target.row_threads else 1
         occupied = max(1, target.split_threads / (self.rows * threads))
-        return (accesses * apart + meetings) / self.steps * occupied
+        launch = ACCESS * self.rows * (accesses * apart + meetings) * occupied
+        loops = self.passes if plan.held < self.steps // threads else 0
+        code = plan.held + loops + levels * threads.bit_length()
+        return LAUNCHES * launch + COMPILE * code
 
 
 def _along_rows(work: _Work, width: int, beside: int) -> Iterator[Plan]:
     """Plans of rows that are contiguous; `beside`: tensors that are read for every row again."""
     target = work.target
-    together = 2 * TOGETHER if target.tiles_in_workgroup_memory else TOGETHER
+    together = 2 * TOGETHER if target.tiles_in_workgroup_memory else 1
     most = target.max_threads if target.row_threads > 1 else target.max_threads // 4
     for threads in work.threads(max(target.max_threads, target.max_row_threads)):
         full = work.steps // threads
@@ -215,7 +222,11 @@ def _along_rows(work: _Work, width: int, beside: int) -> Iterator[Plan]:
             loaded = REGISTERS + together * width * beside
             registers = min(registers, max(0, target.registers // threads - loaded))
         kept = registers // work.elements if work.passes > 1 else 0
-        for held in {full} if full <= UNROLLED else {0, min(full, kept)}:
+        if not target.tiles_in_workgroup_memory:
+            found = {0, min(full, max(kept, UNROLLED))}
+        else:
+            found = {full} if full <= UNROLLED else {0, min(full, kept)}
+        for held in found:
             rows = min(max(1, most // threads), work.rows)
             plan = Plan(rows, threads, 1, width, held, together)
             yield replace(plan, turning=work.turning(plan))
@@ -227,7 +238,9 @@ def _across_rows(work: _Work, row_width: int) -> Iterator[Plan]:
     for threads in work.threads(target.max_threads):
         rows = 1 << min(work.rows, widest, target.max_threads // threads).bit_length() - 1
         full = work.steps // threads
-        yield Plan(rows, threads, row_width, 1, full if full <= UNROLLED else 0, ACROSS)
+        held = full if full <= UNROLLED else 0
+        together = ACROSS if target.tiles_in_workgroup_memory else 1
+        yield Plan(rows, threads, row_width, 1, held, together)
 
 
 def _passes(domain: Domain) -> int:

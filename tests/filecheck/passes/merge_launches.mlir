@@ -1,27 +1,28 @@
 // RUN: wgpu-opt %s --to=buffers -p schedule-kernels,merge-launches | filecheck %s
+// RUN: wgpu-opt %s --to=buffers -p 'schedule-kernels{target=desktop},merge-launches{target=desktop}' | filecheck %s --check-prefix=DESKTOP
 
 // Two small launches that need nothing of each other: workgroup 0 does one, workgroup 1 the other,
 // and what both read is bound once. Ids and workgroup memory belong to the whole kernel.
-// CHECK:      kernel.func @reduction_0_reduction_1(%[[X:.*]]: memref<64xf32>, %[[R:.*]]: memref<4xf32>, %[[C:.*]]: memref<16xf32>) attributes {workgroup_size = array<i32: 16, 1, 1>, grid = array<i32: 2, 1, 1>
-// CHECK-NEXT:   %[[ID:.*]] = "gpu.block_id"() <{dimension = #gpu<dim x>}>
-// CHECK-NEXT:   %[[ONE:.*]] = arith.constant 1 : index
-// CHECK-NEXT:   %[[FIRST:.*]] = arith.cmpi ult, %[[ID]], %[[ONE]] : index
-// CHECK-NEXT:   %{{.*}} = arith.subi %[[ID]], %[[ONE]] : index
-// CHECK:        memref.alloca() : memref<16xf32, #kernel.workgroup>
-// CHECK:        memref.alloca() : memref<64xf32, #kernel.workgroup>
-// CHECK-NEXT:   scf.if %[[FIRST]] {
-// CHECK:          memref.store %{{.*}}, %[[R]]
-// CHECK:        } else {
-// CHECK:          vector.store %{{.*}}, %[[C]]
-// CHECK:        kernel.return
-// CHECK:      func.func @sums(
-// CHECK-COUNT-2: memref.alloc()
-// CHECK-NEXT:   kernel.launch @reduction_0_reduction_1(%x, %0, %1) :
-// CHECK-NEXT:   func.return %0, %1
-func.func @sums(%x: tensor<4x16xf32>) -> (tensor<4xf32>, tensor<16xf32>) {
-  %0 = array.sum %x axes [1] : (tensor<4x16xf32>) -> tensor<4xf32>
-  %1 = array.sum %x axes [0] : (tensor<4x16xf32>) -> tensor<16xf32>
-  func.return %0, %1 : tensor<4xf32>, tensor<16xf32>
+// DESKTOP:      kernel.func @reduction_0_reduction_1(%[[X:.*]]: memref<256xf32>, %[[R:.*]]: memref<16xf32>, %[[C:.*]]: memref<16xf32>) attributes {workgroup_size = array<i32: 64, 1, 1>, grid = array<i32: 2, 1, 1>
+// DESKTOP-NEXT:   %[[ID:.*]] = "gpu.block_id"() <{dimension = #gpu<dim x>}>
+// DESKTOP-NEXT:   %[[ONE:.*]] = arith.constant 1 : index
+// DESKTOP-NEXT:   %[[FIRST:.*]] = arith.cmpi ult, %[[ID]], %[[ONE]] : index
+// DESKTOP-NEXT:   %{{.*}} = arith.subi %[[ID]], %[[ONE]] : index
+// DESKTOP:        memref.alloca() : memref<64xf32, #kernel.workgroup>
+// DESKTOP:        memref.alloca() : memref<256xf32, #kernel.workgroup>
+// DESKTOP-NEXT:   scf.if %[[FIRST]] {
+// DESKTOP:          memref.store %{{.*}}, %[[R]]
+// DESKTOP:        } else {
+// DESKTOP:          vector.store %{{.*}}, %[[C]]
+// DESKTOP:        kernel.return
+// DESKTOP:      func.func @sums(
+// DESKTOP-COUNT-2: memref.alloc()
+// DESKTOP-NEXT:   kernel.launch @reduction_0_reduction_1(%x, %0, %1) :
+// DESKTOP-NEXT:   func.return %0, %1
+func.func @sums(%x: tensor<16x16xf32>) -> (tensor<16xf32>, tensor<16xf32>) {
+  %0 = array.sum %x axes [1] : (tensor<16x16xf32>) -> tensor<16xf32>
+  %1 = array.sum %x axes [0] : (tensor<16x16xf32>) -> tensor<16xf32>
+  func.return %0, %1 : tensor<16xf32>, tensor<16xf32>
 }
 
 // One needs the other: two launches.

@@ -54,7 +54,11 @@ func.func @folded(%x: tensor<67108868xf32>) -> tensor<67108868xf32> {
 // combine their parts in workgroup memory.
 // CHECK:      kernel.func @reduction_4(%x: memref<2048xf32>, %[[Y:.*]]: memref<64xf32>) attributes {workgroup_size = array<i32: 64, 1, 1>, grid = array<i32: 1, 1, 1>
 // CHECK-NOT:    memref.alloca
-// CHECK-COUNT-8: vector.load %x[
+// CHECK:        scf.for
+// CHECK-NEXT:     arith.constant 32
+// CHECK:          vector.load %x[
+// CHECK-NOT:      vector.load
+// CHECK:        } {kernel.rolled}
 // CHECK-NOT:    gpu.barrier
 // CHECK:        memref.store %{{.*}}, %[[Y]][
 // CHECK-NEXT:   kernel.return
