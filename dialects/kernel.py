@@ -60,7 +60,6 @@ from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.traits import (
     HasParent,
-    IsolatedFromAbove,
     IsTerminator,
     Pure,
     SymbolOpInterface,
@@ -69,6 +68,7 @@ from xdsl.traits import (
 from xdsl.utils.exceptions import VerifyException
 
 from stepwell.dialects.emit import vector_type
+from stepwell.dialects.isolation import Isolated
 from stepwell.dialects.scanning import function_named
 
 SCALAR = "kernel.scalar"
@@ -109,7 +109,7 @@ class FuncOp(IRDLOperation):
     """The one subgroup size that the kernel is right with; None: any."""
     body = region_def("single_block")
 
-    traits = traits_def(IsolatedFromAbove(), SymbolOpInterface())
+    traits = traits_def(Isolated(), SymbolOpInterface())
 
     def __init__(
         self,

@@ -61,6 +61,8 @@ class SplitLaunchesPass(ModulePass):
                 parts[kernel.sym_name.data] = [part.sym_name.data for part in made]
                 kernel.detach()
                 kernel.erase(safe_erase=False)
+        if not parts:
+            return
         for launch in [found for found in every(op) if isinstance(found, LaunchOp)]:
             names = parts.get(launch.callee.root_reference.data)
             if names is not None and launch.parent is not None:

@@ -27,10 +27,11 @@ from xdsl.irdl import (
     result_def,
     traits_def,
 )
-from xdsl.traits import HasParent, IsolatedFromAbove, NoTerminator, Pure, SymbolOpInterface
+from xdsl.traits import HasParent, NoTerminator, Pure, SymbolOpInterface
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
+from stepwell.dialects.isolation import Isolated
 from stepwell.dialects.kernel import IN_BOUNDS
 from stepwell.dialects.wgsl.base import Statement
 from stepwell.dialects.wgsl.expressions import literal
@@ -96,7 +97,7 @@ class ShaderOp(Statement):
     sym_name = prop_def(SymbolNameConstraint())
     body = region_def("single_block")
 
-    traits = traits_def(NoTerminator(), IsolatedFromAbove(), SymbolOpInterface())
+    traits = traits_def(NoTerminator(), Isolated(), SymbolOpInterface())
     custom_directives = (Body,)
     assembly_format = "$sym_name attr-dict-with-keyword custom<Body>($body)"
 

@@ -70,6 +70,8 @@ class WgslPrinter:
     def __init__(self, enable_subgroups: bool = False) -> None:
         self._enable_subgroups = enable_subgroups
         self._features: set[str] = set()
+        self._types: dict[int, tuple[Attribute, str]] = {}
+        """By identity of the type, which is kept: its id stays its own."""
         self._lines: list[str] = []
         self._indent = ""
         self._namer = Namer()
@@ -86,9 +88,12 @@ class WgslPrinter:
 
     def type(self, type: Attribute) -> str:
         """A type's text; the shader then enables what the type needs."""
-        if uses_f16(type):
-            self._features.add("f16")
-        return type_text(type)
+        known = self._types.get(id(type))
+        if known is None:
+            if uses_f16(type):
+                self._features.add("f16")
+            known = self._types[id(type)] = type, type_text(type)
+        return known[1]
 
     def use_subgroups(self) -> None:
         """The shader calls subgroup functions."""

@@ -87,7 +87,8 @@ class Builder:
         self._values: dict[SSAValue, SSAValue] = {}
         self._builtins: dict[Builtin, BuiltinOp] = {}
         self._bits: dict[int, PrivateVarOp] = {}
-        self._types: dict[Attribute, Attribute] = {}
+        self._types: dict[int, tuple[Attribute, Attribute]] = {}
+        """By identity of the type, which is kept: its id stays its own."""
         self._memos: list[dict[Hashable, SSAValue]] = [{}]
 
     # Values
@@ -106,10 +107,10 @@ class Builder:
         """The WGSL type of a scalar or vector: index is ui32, a narrow integer an i32 of the same
         signed value, everything else stays.
         """
-        known = self._types.get(source)
+        known = self._types.get(id(source))
         if known is None:
-            known = self._types[source] = self._convert_type(source)
-        return known
+            known = self._types[id(source)] = source, self._convert_type(source)
+        return known[1]
 
     def _convert_type(self, source: Attribute) -> Attribute:
         element = _SCALARS.get(element_of(source))
@@ -282,7 +283,7 @@ def _sweep(block: Block) -> None:
         for region in op.regions:
             if region.blocks:
                 _sweep(region.block)
-        if isinstance(op, Expression) and first_result(op).first_use is None:
+        if op.results and first_result(op).first_use is None and isinstance(op, Expression):
             block.erase_op(op)
         op = before
 
