@@ -82,11 +82,9 @@ def terminator(op: GenericOp) -> YieldOp:
 
 def kind_of(op: Operation) -> Kind:
     """The kind of a `linalg.generic` or `linalg.fill`."""
-    if isinstance(op, FillOp):
-        return Kind.VIEW
-    if isinstance(op, AttendingOp):
-        return Kind.ATTENTION
-    assert isinstance(op, GenericOp), f"{op.name} is no structured operation"
+    if not isinstance(op, GenericOp):
+        assert isinstance(op, FillOp | AttendingOp), f"{op.name} is no structured operation"
+        return Kind.VIEW if isinstance(op, FillOp) else Kind.ATTENTION
     if any(reduction_flags(op)):
         return Kind.CONTRACTION if contraction_loops(op) else Kind.REDUCTION
     (result,) = terminator(op).operands

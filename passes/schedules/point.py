@@ -254,8 +254,10 @@ class PointEmitter:
 
     def _is_vector(self, lanes: list[Index]) -> bool:
         """Whether the positions are one aligned vector of memory."""
-        consecutive = all(lane - lanes[0] == constant(i) for i, lane in enumerate(lanes))
-        return consecutive and lanes[0].divisible_by(len(lanes))
+        first = lanes[0]
+        return first.divisible_by(len(lanes)) and all(
+            lane == first + i or lane - first == constant(i) for i, lane in enumerate(lanes)
+        )
 
     def position(self, place: Place, shape: tuple[int, ...]) -> Index:
         """The row-major position of a place; tensors of one shape often share it."""

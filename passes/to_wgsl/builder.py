@@ -160,7 +160,10 @@ class Builder:
 
     def memo(self, key: Hashable) -> SSAValue | None:
         """What `remember` was told in this block or one around it."""
-        return next((found for memo in self._memos if (found := memo.get(key))), None)
+        for memo in self._memos:
+            if (found := memo.get(key)) is not None:
+                return found
+        return None
 
     def remember(self, key: Hashable, value: SSAValue) -> SSAValue:
         self._memos[-1][key] = value
