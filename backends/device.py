@@ -130,7 +130,8 @@ def _matches(adapter: AdapterInfo, wanted: str) -> bool:
 
 
 def _unknown(name: str, found: list[AdapterInfo]) -> str:
-    names = ["gpu", "cpu", "reference", *(adapter.name for adapter in found)]
+    kinds = {"cpu" if adapter.is_software else "gpu" for adapter in found}
+    names = [*kinds, "reference", *(adapter.name for adapter in found)]
     words = {word.strip("(),").lower() for candidate in names for word in candidate.split()}
     close = difflib.get_close_matches(name.lower(), sorted(words), 1)
     there = "; ".join(map(str, found)) or "no adapters"

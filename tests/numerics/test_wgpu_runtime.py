@@ -635,6 +635,14 @@ def test_unknown_names_say_what_there_is() -> None:
     assert adapters()[0].name in str(caught.value)
 
 
+def test_a_kind_that_is_not_there_is_no_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    software = [adapter for adapter in adapters() if adapter.is_software]
+    monkeypatch.setattr("stepwell.backends.device.adapters", lambda: software)
+    with pytest.raises(UnknownDeviceError) as caught:
+        open_device("gpu")
+    assert "did you mean 'gpu'" not in str(caught.value)
+
+
 def test_unknown_limits() -> None:
     with pytest.raises(UnknownDeviceError, match="'adapter' or 'default', not 'tiny'"):
         open_device(limits="tiny")  # type: ignore[arg-type]
