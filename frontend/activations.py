@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from stepwell.dialects.array import composite as c
+from stepwell.dialects.array.base import DTYPES
+from stepwell.dialects.array.shape import IotaOp
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike, Axes
 from stepwell.frontend.building import (
@@ -16,10 +18,13 @@ from stepwell.frontend.building import (
 )
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.elementwise import abs as absolute
-from stepwell.frontend.elementwise import expm1, tanh, where
+from stepwell.frontend.elementwise import astype, equal, expm1, tanh, where
 from stepwell.frontend.indexing import positions
-from stepwell.frontend.shaping import split
+from stepwell.frontend.random import gumbel
+from stepwell.frontend.reductions import argmax, sum
+from stepwell.frontend.shaping import split, swapaxes
 from stepwell.frontend.tracing import Tracer
+from stepwell.frontend.transformations import stop_gradient
 
 __all__ = [
     "celu",
@@ -28,9 +33,11 @@ __all__ = [
     "embedding",
     "gelu",
     "glu",
+    "gumbel_softmax",
     "hard_sigmoid",
     "hard_swish",
     "hard_tanh",
+    "hardmax",
     "hardshrink",
     "leaky_relu",
     "log_sigmoid",
@@ -47,6 +54,7 @@ __all__ = [
     "softplus",
     "softshrink",
     "softsign",
+    "sparsemax",
     "swiglu",
     "tanhshrink",
     "thresholded_relu",
@@ -239,6 +247,46 @@ def softmax(x: ArrayLike, /, *, axis: int = -1) -> Array:
 def log_softmax(x: ArrayLike, /, *, axis: int = -1) -> Array:
     """x - logsumexp(x) along an axis."""
     return _along(c.LogSoftmaxOp, x, axis)
+
+
+@operation
+def hardmax(x: ArrayLike, /, *, axis: int = -1) -> Array:
+    """1 at the first largest element along an axis, 0 elsewhere."""
+    value = as_float(x)
+    along = axis_of("hardmax", axis, value.ndim)
+    shape = [value.shape[a] if a == along else 1 for a in range(value.ndim)]
+    number = emit(IotaOp(shape, along, DTYPES["i32"]))
+    return astype(equal(number, argmax(value, axis=along, keepdims=True)), value.dtype)
+
+
+@operation
+def gumbel_softmax(
+    x: ArrayLike, key: Array, /, *, tau: float = 1.0, hard: bool = False, axis: int = -1
+) -> Array:
+    """softmax((x + Gumbel noise) / tau) along an axis (Jang 2017). The key decides the noise.
+
+    `hard` gives a sample, 0s and one 1, with the gradient of the soft one.
+    """
+    value = as_float(x)
+    noise = astype(gumbel(key, value.shape), value.dtype)
+    soft = softmax((value + noise) / tau, axis=axis)
+    return soft + stop_gradient(hardmax(soft, axis=axis) - soft) if hard else soft
+
+
+@operation
+def sparsemax(x: ArrayLike, /, *, axis: int = -1) -> Array:
+    """The probabilities nearest to x along an axis, many of them 0 (Martins 2016)."""
+    value = as_float(x)
+    along = axis_of("sparsemax", axis, value.ndim)
+    rows = swapaxes(value, along, -1)
+    # i is above the threshold if 1 + n x_i exceeds the sum of the n elements from x_i on.
+    least = rows[..., :, None] <= rows[..., None, :]
+    above = sum(where(least, rows[..., None, :], 0.0), axis=-1)
+    count = sum(astype(least, value.dtype), axis=-1)
+    support = 1 + count * rows > above
+    total = sum(where(support, rows, 0.0), axis=-1, keepdims=True) - 1
+    threshold = total / sum(astype(support, value.dtype), axis=-1, keepdims=True)
+    return swapaxes(where(support, rows - threshold, 0.0), along, -1)
 
 
 @operation

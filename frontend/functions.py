@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import pi
+from math import inf, nan, pi
 
 from stepwell.dialects.array import elementwise as e
 from stepwell.dialects.array import functions as f
@@ -22,6 +22,7 @@ from stepwell.frontend.elementwise import (
     log1p,
     maximum,
     minimum,
+    sqrt,
     square,
     where,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "cosh",
     "degrees",
     "erfc",
+    "erfinv",
     "exp2",
     "fmax",
     "fmin",
@@ -174,6 +176,31 @@ def erfc(x: ArrayLike, /) -> Array:
         series = (series + term) * t
     tail = t * exp(series - 1.26551223 - square(size))
     return where(value >= 0, tail, 2.0 - tail)
+
+
+@operation
+def erfinv(x: ArrayLike, /) -> Array:
+    """The number whose error function is x; infinite at -1 and 1, NaN outside.
+
+    M. Giles, Approximating the erfinv function (2010), single precision.
+    """
+    value = as_float(x)
+    w = -log((1 - value) * (1 + value))
+    near, far = w - 2.5, sqrt(maximum(w, 5.0)) - 3.0
+    parts: list[Array] = []
+    for t, terms in (
+        (near, (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+                -0.00125372503, -0.00417768164, 0.246640727, 1.50140941)),
+        (far, (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+               -0.0076224613, 0.00943887047, 1.00167406, 2.83297682)),
+    ):  # fmt: skip
+        series = terms[0] + 0 * t
+        for term in terms[1:]:
+            series = series * t + term
+        parts.append(series)
+    inside = where(w < 5.0, parts[0], parts[1]) * value
+    outside = where(equal(absolute(value), 1.0), copysign(inf, value), nan)
+    return where(absolute(value) < 1, inside, outside)
 
 
 # Parts and signs

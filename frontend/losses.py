@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from math import inf, pi
 from math import log as logarithm
-from math import pi
 from typing import Literal
 
 from stepwell.dialects.array import composite as c
 from stepwell.dialects.errors import ShapeError
-from stepwell.frontend.activations import log_softmax, relu, softplus
+from stepwell.frontend.activations import log_softmax, logsumexp, relu, softplus
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import as_float, emit, lift
+from stepwell.frontend.control import scan
+from stepwell.frontend.creation import arange
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.elementwise import abs as absolute
 from stepwell.frontend.elementwise import (
@@ -21,6 +23,8 @@ from stepwell.frontend.elementwise import (
     exp,
     log,
     log1p,
+    logical_and,
+    logical_or,
     maximum,
     minimum,
     not_equal,
@@ -29,6 +33,7 @@ from stepwell.frontend.elementwise import (
     where,
 )
 from stepwell.frontend.indexing import positions, take, take_along_axis
+from stepwell.frontend.shaping import broadcast_to, concat, pad, reshape
 from stepwell.frontend.tracing import Tracer
 
 __all__ = [
@@ -37,6 +42,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "gaussian_nll_loss",
     "hinge_embedding_loss",
     "huber_loss",
@@ -197,6 +203,73 @@ def binary_cross_entropy_with_logits(
     rise = 1.0 if pos_weight is None else 1 + (as_float(pos_weight) - 1) * t
     loss = (1 - t) * z + rise * softplus(-z)
     return _reduced(loss if weight is None else loss * as_float(weight), reduction)
+
+
+_UNLIKELY = -1e30
+"""The logarithm of what cannot be; sums of it stay finite."""
+
+
+def _after(x: Array, count: int) -> Array:
+    """x moved `count` places to the right on its last axis."""
+    return pad(x, [(0, 0)] * (x.ndim - 1) + [(count, 0)], value=_UNLIKELY)[..., : x.shape[-1]]
+
+
+@operation
+def ctc_loss(
+    log_probs: ArrayLike,
+    targets: ArrayLike,
+    input_lengths: ArrayLike,
+    target_lengths: ArrayLike,
+    /,
+    *,
+    blank: int = 0,
+    reduction: Reduction = "mean",
+    zero_infinity: bool = False,
+) -> Array:
+    """-log of the probability of all paths that are the targets when repetitions, then blanks, are
+    left out (Graves 2006).
+
+    log_probs [time, n, classes], targets [n, s], lengths [n]. The mean is of losses over target
+    lengths, as in PyTorch. A target that does not fit is infinite, or 0 with `zero_infinity`.
+    """
+    values, wanted = as_float(log_probs), positions(targets, "ctc_loss")
+    steps = positions(input_lengths, "ctc_loss")
+    ends = positions(target_lengths, "ctc_loss")
+    n = values.shape[1] if values.ndim == 3 else -1
+    if wanted.ndim != 2 or not (n == wanted.shape[0] == steps.size == ends.size):
+        raise ShapeError(
+            f"ctc_loss: log_probs {list(values.shape)}, targets {list(wanted.shape)} and lengths "
+            f"{list(steps.shape)}, {list(ends.shape)} do not fit"
+        )
+    # Blanks stand around all targets: places 0, 2, 4...
+    gaps = lift(blank, wanted.dtype, (*wanted.shape, 1))
+    labels = reshape(concat([gaps, wanted[..., None]], axis=-1), (n, -1))
+    labels = concat([labels, gaps[:, :1, 0]], axis=-1)
+    count = labels.shape[-1]
+    place = lift(arange(count))
+    # From a label a path may go on to the next one, unless they are equal.
+    earlier = concat([labels[:, :1], labels[:, :1], labels[:, :-2]], axis=-1)[:, :count]
+    skips = logical_and(place % 2 > 0, logical_and(place > 1, not_equal(labels, earlier)))
+    times = values.shape[0]
+    scores = take_along_axis(values, broadcast_to(labels, (times, n, count)), axis=-1)
+
+    def step(before: Array, now: tuple[Array, Array]) -> tuple[Array, tuple[()]]:
+        score, time = now
+        ways = [before, _after(before, 1), where(skips, _after(before, 2), _UNLIKELY)]
+        peak = maximum(maximum(ways[0], ways[1]), ways[2])
+        total = exp(ways[0] - peak) + exp(ways[1] - peak) + exp(ways[2] - peak)
+        after = peak + log(total) + score
+        return where((time < steps)[:, None], after, before), ()
+
+    start = broadcast_to(where(equal(place, 0), 0.0, _UNLIKELY), (n, count))
+    last, _ = scan(step, lift(start, values.dtype), (scores, arange(times)))
+    final = (2 * ends)[:, None]
+    at_end = logical_or(equal(place, final), equal(place, final - 1))
+    loss = -logsumexp(where(at_end, last, _UNLIKELY), axis=-1)
+    loss = where(loss > -0.5 * _UNLIKELY, 0.0 if zero_infinity else inf, loss)
+    if reduction == "mean":
+        return (loss / maximum(ends, 1)).mean()
+    return _reduced(loss, reduction)
 
 
 # Distances

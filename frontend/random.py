@@ -20,24 +20,36 @@ from stepwell.dialects.array import random as ops
 from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend import tracing
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.building import emit, lift
+from stepwell.frontend.building import as_float, axis_of, emit, lift
 from stepwell.frontend.creation import arange
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.dtypes import int32, uint32
+from stepwell.frontend.dtypes import float32, int32, uint32
+from stepwell.frontend.elementwise import astype, clip, erf, log, where
 from stepwell.frontend.executable import SEED, Captured
+from stepwell.frontend.functions import erfinv
+from stepwell.frontend.indexing import take
 from stepwell.frontend.random_state import manual_seed, next_seed
-from stepwell.frontend.shaping import stack
+from stepwell.frontend.reductions import argmax
+from stepwell.frontend.shaping import moveaxis, stack
+from stepwell.frontend.sorting import argsort, top_k
 from stepwell.frontend.tracing import Tracer
 
 __all__ = [
+    "bernoulli",
     "bits",
+    "categorical",
+    "exponential",
     "fold_in",
+    "gumbel",
     "key",
     "manual_seed",
+    "multinomial",
     "next_key",
     "normal",
+    "permutation",
     "randint",
     "split",
+    "truncated_normal",
     "uniform",
 ]
 
@@ -119,6 +131,92 @@ def randint(key: Array, shape: Sizes, low: int, high: int, /) -> Array:
         raise ShapeError(f"randint: there is no integer from {low} to {high} - 1")
     words = emit(ops.RandomBitsOp(_key(key).value, _sizes(shape)))
     return (words % (high - low)).astype(int32) + low
+
+
+def _inside(key: Array, shape: Sizes) -> Array:
+    """Uniform on (0, 1) without its ends."""
+    words = emit(ops.RandomBitsOp(_key(key).value, _sizes(shape)))
+    return (astype(words >> 9, float32) + 0.5) * 2.0**-23
+
+
+@operation
+def bernoulli(key: Array, p: ArrayLike = 0.5, shape: Sizes | None = None, /) -> Array:
+    """True with probability p; the shape is by default that of p."""
+    chance = as_float(p)
+    return uniform(key, chance.shape if shape is None else shape) < chance
+
+
+@operation
+def exponential(key: Array, shape: Sizes = (), /) -> Array:
+    """Exponential with mean 1, in f32."""
+    return -log(_inside(key, shape))
+
+
+@operation
+def gumbel(key: Array, shape: Sizes = (), /) -> Array:
+    """-log(-log(u)) of uniform u, in f32: the largest of many exponential variables."""
+    return -log(-log(_inside(key, shape)))
+
+
+@operation
+def truncated_normal(
+    key: Array, shape: Sizes = (), /, *, low: float = -2.0, high: float = 2.0
+) -> Array:
+    """Normal with mean 0 and variance 1 given that it lies within low and high, in f32."""
+    if not low < high:
+        raise ShapeError(f"truncated_normal: nothing lies between {low} and {high}")
+    first, last = (erf(bound / 2**0.5) for bound in (low, high))
+    unit = _inside(key, shape) * (last - first) + first
+    return clip(erfinv(unit) * 2**0.5, low, high)
+
+
+@operation
+def categorical(
+    key: Array, logits: ArrayLike, shape: Sizes | None = None, /, *, axis: int = -1
+) -> Array:
+    """Positions along an axis as i32, drawn with probabilities softmax(logits).
+
+    `shape`, by default that of the logits without the axis, may have further axes before it.
+    """
+    scores = as_float(logits)
+    along = axis_of("categorical", axis, scores.ndim)
+    rows = lift(moveaxis(scores, along, -1))
+    sizes = rows.shape[:-1] if shape is None else _sizes(shape)
+    if sizes[len(sizes) - rows.ndim + 1 :] != rows.shape[:-1]:
+        raise ShapeError(
+            f"categorical: shape {list(sizes)} does not end in {list(rows.shape[:-1])}"
+        )
+    noise = gumbel(key, (*sizes, rows.shape[-1]))
+    return argmax(rows + noise, axis=-1)
+
+
+@operation
+def multinomial(
+    key: Array, probabilities: ArrayLike, num_samples: int, /, *, replacement: bool = False
+) -> Array:
+    """`num_samples` positions of the last axis as i32, drawn with (not normalised) probabilities;
+    without replacement all of them differ.
+    """
+    shares = as_float(probabilities)
+    lowest = lift(-3.0e38, shares.dtype) if shares.dtype is float32 else lift(-6e4, shares.dtype)
+    logits = where(shares > 0, log(where(shares > 0, shares, 1.0)), lowest)
+    if replacement:
+        drawn = categorical(key, logits, (num_samples, *shares.shape[:-1]))
+        return moveaxis(drawn, 0, -1)
+    if num_samples > shares.shape[-1]:
+        raise ShapeError(
+            f"multinomial: {shares.shape[-1]} classes give no {num_samples} different samples"
+        )
+    return top_k(logits + gumbel(key, shares.shape), num_samples)[1]
+
+
+@operation
+def permutation(key: Array, x: Array | int, /, *, axis: int = 0) -> Array:
+    """The slices of x along an axis in random order; of an integer n, 0 to n - 1."""
+    value = lift(arange(x)) if isinstance(x, int) else lift(x)
+    along = axis_of("permutation", axis, value.ndim)
+    order = argsort(bits(key, value.shape[along]))
+    return take(value, order, axis=along)
 
 
 def next_key() -> Array:

@@ -19,7 +19,7 @@ from stepwell.frontend.building import (
     reshape_to,
 )
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.dtypes import bool_
+from stepwell.frontend.dtypes import bool_, int32
 from stepwell.frontend.tracing import Tracer
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "any",
     "argmax",
     "argmin",
+    "count_nonzero",
     "max",
     "mean",
     "min",
@@ -108,6 +109,13 @@ def any(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> Array:
 def all(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> Array:
     """Whether every element is true (not 0)."""
     return _reduce(reduction.AllOp, cast_to(lift(x), bool_), axis, keepdims)
+
+
+@operation
+def count_nonzero(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> Array:
+    """How many elements are not 0 (or true), as i32."""
+    counted = cast_to(cast_to(lift(x), bool_), int32)
+    return _reduce(reduction.SumOp, counted, axis, keepdims)
 
 
 def _position(

@@ -27,6 +27,7 @@ from stepwell.frontend.elementwise import (
     less,
     logical_and,
     logical_or,
+    not_equal,
     where,
 )
 from stepwell.frontend.indexing import take, take_along_axis
@@ -43,6 +44,7 @@ __all__ = [
     "searchsorted",
     "sort",
     "top_k",
+    "unique",
 ]
 
 
@@ -220,3 +222,24 @@ def compress(
     shape = [1] * value.ndim
     shape[along] = size
     return where(valid.reshape(tuple(shape)), taken, fill_value)
+
+
+@operation
+def unique(
+    x: ArrayLike, /, *, size: int, fill_value: float = 0
+) -> tuple[Array, Array, Array, Array]:
+    """The first `size` different elements of x in order, filled up with `fill_value`; how often
+    each occurs; the place of each element of x among all different ones; and how many these are.
+    """
+    value = lift(x)
+    flat = lift(value.reshape(-1))
+    ordered = lift(sort(flat))
+    ahead = concat([lift(True, bool_, (min(flat.size, 1),)), not_equal(ordered[1:], ordered[:-1])])
+    values = compress(ahead, ordered, size=size, fill_value=fill_value)
+    number = sum(astype(ahead, int32))
+    # An element's place is the number of different ones below it.
+    below = logical_and(ahead, less(ordered, flat.reshape((-1, 1))))
+    places = sum(astype(below, int32), axis=-1)
+    own = equal(emit(IotaOp((size, 1), 0, DTYPES["i32"])), places)
+    counts = sum(astype(own, int32), axis=-1)
+    return values, counts, places.reshape(value.shape), number

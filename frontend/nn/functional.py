@@ -168,6 +168,27 @@ def interpolate(
     )
 
 
+def ctc_loss(
+    log_probs: ArrayLike,
+    targets: ArrayLike,
+    input_lengths: ArrayLike,
+    target_lengths: ArrayLike,
+    blank: int = 0,
+    reduction: losses.Reduction = "mean",
+    zero_infinity: bool = False,
+) -> Array:
+    """-log of the probability of all paths that are the targets; see `sw.ctc_loss`."""
+    return losses.ctc_loss(
+        log_probs, targets, input_lengths, target_lengths, blank=blank, reduction=reduction,
+        zero_infinity=zero_infinity,
+    )  # fmt: skip
+
+
+def gumbel_softmax(x: ArrayLike, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Array:
+    """softmax((x + Gumbel noise) / tau) along `dim`, with noise of the global stream."""
+    return a.gumbel_softmax(x, next_key(), tau=tau, hard=hard, axis=dim)
+
+
 def glu(x: ArrayLike, dim: int = -1) -> Array:
     """a * sigmoid(b), of the halves a and b of x along `dim`."""
     return a.glu(x, axis=dim)

@@ -217,3 +217,19 @@ class TripletMarginLoss(_MarginLoss):
             anchor, positive, negative, margin=self.margin, p=self.p, eps=self.eps,
             swap=self.swap, reduction=self.reduction,
         )  # fmt: skip
+
+
+class CTCLoss(_Loss):
+    """-log of the probability of all paths that are the targets."""
+
+    def __init__(self, blank: int = 0, reduction: Reduction = "mean", zero_infinity: bool = False):
+        super().__init__(reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(
+        self, log_probs: Array, targets: Array, input_lengths: Array, target_lengths: Array
+    ) -> Array:
+        return f.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction,
+            self.zero_infinity,
+        )  # fmt: skip

@@ -99,12 +99,7 @@ def _log_softmax(node: Node, x: Array) -> Result:
 @handler("Hardmax")
 def _hardmax(node: Node, x: Array) -> Result:
     rows, axis = _rows(node, x)
-    size = rows.shape[axis]
-    first = sw.argmax(rows, axis=axis, keepdims=True)
-    shape = [1] * rows.ndim
-    shape[axis] = size
-    hit = sw.equal(sw.reshape(sw.arange(size, dtype="i32"), shape), first)
-    return sw.reshape(sw.astype(hit, x.dtype), x.shape)
+    return sw.reshape(sw.hardmax(rows, axis=axis), x.shape)
 
 
 @handler("LpNormalization")
