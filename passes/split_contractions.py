@@ -15,16 +15,15 @@ After: 128 products of depth 784, then their sum.
     %c = linalg.generic {maps = [(m, n, s) -> (s, m, n), (m, n, s) -> (m, n)],
         iterators = ["parallel", "parallel", "reduction"]} ins(%p) outs(%zero) { addf }
 
-The parts are added in their order: results do not depend on how the device runs. A depth that is
-more steps than an invocation may do is split even where results occupy the device; if it has no
-divisors for that (a prime), what is left after a multiple of the parts is one part more.
+A depth that is more steps than an invocation may do is split even where results occupy the device;
+if it has no divisors for that, there is a rest (`parts`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from math import prod
 
 from xdsl.context import Context
@@ -37,9 +36,9 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
-from stepwell.passes.linalg_forms import map_form, projection, reduction_form, view_form
+from stepwell.passes.linalg_forms import projection, reduction_form, view_form
+from stepwell.passes.parts import chunks_of, cloned_body, in_two, replace, sum_of_parts
 from stepwell.passes.schedules.tile_plans import Sizes, cost_in_parts
-from stepwell.passes.split_reductions import chunks_of, cloned_body, copied, sum_of_parts
 from stepwell.passes.structured import shape_of
 from stepwell.passes.target import Target, target_named
 
@@ -87,23 +86,22 @@ def _split(op: GenericOp, loops: Loops, target: Target) -> None:
     parts = max(_wanted_parts(op, loops, target), 1 << (needed - 1).bit_length())
     if parts < 2:
         return
+    assert op.parent is not None
+    emit = Emitter(op.parent, before=op, location=op.location)
     chunks = chunks_of(sizes, flags, parts)
     cut = [loop for loop, count in enumerate(chunks) if count]
     longest = max(loops[3], key=sizes.__getitem__)
     if prod(count or 1 for count in chunks) < needed and sizes[longest] % parts:
-        _split(_without_rest(op, longest, sizes[longest] // parts * parts), loops, target)
+        piece, size = partial(_piece, emit, op, longest), sizes[longest]
+        _split(in_two(emit, op, size // parts * parts, size, piece), loops, target)
         return
     if not cut:
         return
-    assert op.parent is not None
-    emit = Emitter(op.parent, before=op, location=op.location)
     parallel = [loop for loop, reduced in enumerate(flags) if not reduced]
-    partial = _partial(emit, op, cut, parallel, chunks)
+    found = _partial(emit, op, cut, parallel, chunks)
     outer = [*cut, *parallel]
-    total = sum_of_parts(emit, op, partial, [outer.index(loop) for loop in (*parallel, *cut)])
-    op.results[0].replace_all_uses_with(total)
-    op.detach()
-    op.erase()
+    order = [outer.index(loop) for loop in (*parallel, *cut)]
+    replace(op, sum_of_parts(emit, op, found, order))
 
 
 def _wanted_parts(op: GenericOp, loops: Loops, target: Target) -> int:
@@ -145,32 +143,19 @@ def _cheapest_parts(sizes: Sizes, target: Target) -> int:
     return min(costs, key=costs.__getitem__)
 
 
-def _without_rest(op: GenericOp, loop: int, size: int) -> GenericOp:
-    """The contraction over the first `size` steps of a loop; what is left is added to it."""
-    assert op.parent is not None
-    emit = Emitter(op.parent, before=op, location=op.location)
+def _piece(emit: Emitter, op: GenericOp, loop: int, first: int, count: int) -> SSAValue:
+    """The contraction with `count` iterations of a loop, from `first` on."""
+    inputs: list[SSAValue] = []
+    for value, map in zip(op.inputs, structured.input_maps(op), strict=True):
+        axes = [int(expr == AffineExpr.dimension(loop)) for expr in map.results]
+        shape = [count if a else n for a, n in zip(axes, shape_of(value), strict=True)]
+        places = (AffineExpr.dimension(i) + first * a for i, a in enumerate(axes))
+        part = TensorType(structured.element_type(value), shape)
+        inputs.append(view_form(emit, value, AffineMap(len(axes), 0, tuple(places)), part))
     type_, start = op.results[0].type, structured.identity(op).value.data
     assert isinstance(type_, TensorType)
-    reduced = sum(structured.reduction_flags(op))
-    sums: list[SSAValue] = []
-    for first, last in ((0, size), (size, structured.loop_sizes(op)[loop])):
-        inputs: list[SSAValue] = []
-        for value, map in zip(op.inputs, structured.input_maps(op), strict=True):
-            axes = [int(expr == AffineExpr.dimension(loop)) for expr in map.results]
-            shape = [last - first if a else n for a, n in zip(axes, shape_of(value), strict=True)]
-            places = (AffineExpr.dimension(i) + first * a for i, a in enumerate(axes))
-            part = TensorType(structured.element_type(value), shape)
-            inputs.append(view_form(emit, value, AffineMap(len(axes), 0, tuple(places)), part))
-        maps = list(op.indexing_maps.data[:-1])
-        sums.append(reduction_form(emit, inputs, maps, reduced, start, type_, cloned_body(op)))
-    combine = structured.combiner(op)
-    total = map_form(emit, sums, type_, lambda to, args: to(copied(combine, args[:2])))
-    op.results[0].replace_all_uses_with(total)
-    op.detach()
-    op.erase()
-    head = sums[0].owner
-    assert isinstance(head, GenericOp)
-    return head
+    maps, reduced = list(op.indexing_maps.data[:-1]), sum(structured.reduction_flags(op))
+    return reduction_form(emit, inputs, maps, reduced, start, type_, cloned_body(op))
 
 
 def _partial(

@@ -17,38 +17,31 @@ After: 1024 partial sums, then their sum.
 A reduction whose result is spread over its rows again stays whole: it shares a kernel with what
 reads it. So does one whose rows occupy the device already. Chunks of a reduction across rows (a
 column sum) are its outermost loops, so that neighbouring results stay neighbours in memory.
-Where equal chunks would be far fewer than wanted (of a prime length, one), what is left after a
-multiple of the number wanted is reduced apart. Partial sums also keep the rounding error of long
-sums small.
+Where equal chunks would be far fewer than wanted, a rest is reduced apart (`parts`). Partial sums
+also keep the rounding error of long sums small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isqrt, prod
 
 from xdsl.context import Context
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.linalg.ops import GenericOp, IndexOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 
-from stepwell.dialects.build import clone
 from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
 from stepwell.passes.crossings import teams
 from stepwell.passes.domain import Domain
-from stepwell.passes.linalg_forms import (
-    Body,
-    identity,
-    map_form,
-    projection,
-    reduction_form,
-    view_form,
-)
+from stepwell.passes.linalg_forms import identity, reduction_form, view_form
+from stepwell.passes.parts import chunks_of, cloned_body, in_two, replace, sum_of_parts
 from stepwell.passes.structured import Kind
 from stepwell.passes.target import Target, target_named
 
@@ -116,15 +109,12 @@ def _split(op: GenericOp, target: Target, reductions: Sequence[GenericOp]) -> No
         chunks = chunks_of(sizes, flags, parts)
     if not any(chunks):
         return
-    (result,) = op.results
     parallel = [loop for loop, reduced in enumerate(flags) if not reduced]
     cut = [loop for loop, count in enumerate(chunks) if count]
     outer = [*cut, *parallel] if columns else [*parallel, *cut]
-    partial = _partial(emit, op, sizes, flags, chunks, outer)
-    total = sum_of_parts(emit, op, partial, [outer.index(loop) for loop in (*parallel, *cut)])
-    result.replace_all_uses_with(total)
-    op.detach()
-    op.erase()
+    found = _partial(emit, op, sizes, flags, chunks, outer)
+    total = sum_of_parts(emit, op, found, [outer.index(loop) for loop in (*parallel, *cut)])
+    replace(op, total)
 
 
 def _is_fast_alone(columns: int, elements: int, target: Target) -> bool:
@@ -134,7 +124,8 @@ def _is_fast_alone(columns: int, elements: int, target: Target) -> bool:
 
 
 def _without_rest(emit: Emitter, op: GenericOp, parts: int) -> GenericOp:
-    """Replaces `op` by two and what combines them; returns the first, which has equal chunks."""
+    """The reduction up to where `parts` equal chunks of its longest loop end; what is left is added
+    to it."""
     sizes, flags = structured.loop_sizes(op), structured.reduction_flags(op)
     size, loop = max((size, i) for i, size in enumerate(sizes) if flags[i])
     parts = min(parts, size)
@@ -142,20 +133,7 @@ def _without_rest(emit: Emitter, op: GenericOp, parts: int) -> GenericOp:
     whole = (chunk - chunk % WIDTH or chunk) * parts
     if whole == size:
         return op
-    (result,) = op.results
-    pieces = [
-        _piece(emit, op, loop, first, count) for first, count in ((0, whole), (whole, size - whole))
-    ]
-    assert isinstance(result.type, TensorType)
-    combine = structured.combiner(op)
-    both = map_form(
-        emit, pieces, result.type, lambda inner, values: inner(copied(combine, values[:2]))
-    )
-    result.replace_all_uses_with(both)
-    op.detach()
-    op.erase()
-    assert isinstance(pieces[0].owner, GenericOp)
-    return pieces[0].owner
+    return in_two(emit, op, whole, size, partial(_piece, emit, op, loop))
 
 
 def _piece(emit: Emitter, op: GenericOp, loop: int, first: int, count: int) -> SSAValue:
@@ -192,20 +170,6 @@ def _is_spread(result: SSAValue) -> bool:
                 seen.add(user.results[0])
                 pending.append(user.results[0])
     return False
-
-
-def chunks_of(sizes: Sequence[int], flags: Sequence[bool], parts: int) -> list[int]:
-    """Into how many chunks each loop is cut: a divisor of its size, zero where it is not."""
-    chunks = [0] * len(sizes)
-    for loop, size in enumerate(sizes):
-        if flags[loop] and parts > 1:
-            divisor = max(d for d in range(1, min(parts, size) + 1) if size % d == 0)
-            if divisor > 1:
-                chunks[loop] = divisor
-                parts //= divisor
-            if divisor < size:
-                break
-    return chunks
 
 
 def _partial(
@@ -251,49 +215,3 @@ def _over(
     return reduction_form(
         emit, views, [identity(rank)] * len(views), reduced, start, type_, cloned_body(op)
     )
-
-
-def sum_of_parts(emit: Emitter, op: GenericOp, partial: SSAValue, order: Sequence[int]) -> SSAValue:
-    """The reduction of the partial results, by the same combiner.
-
-    `order` is, for each loop (old parallel ones, then chunks), its dimension of the partial result.
-    """
-    type_ = op.results[0].type
-    assert isinstance(type_, TensorType)
-    rank = len(structured.shape_of(partial))
-    combine = structured.combiner(op)
-
-    def body(inner: Emitter, arguments: Sequence[SSAValue]) -> SSAValue:
-        new, accumulator = arguments
-        return inner(copied(combine, [accumulator, new]))
-
-    start = structured.identity(op).value.data
-    reduced = rank - type_.get_num_dims()
-    loops = [order.index(dimension) for dimension in range(rank)]
-    return reduction_form(emit, [partial], [projection(rank, loops)], reduced, start, type_, body)
-
-
-def copied(op: Operation, operands: Sequence[SSAValue]) -> Operation:
-    """A scalar operation on other operands."""
-    return type(op).create(
-        operands=operands,
-        result_types=[result.type for result in op.results],
-        properties=op.properties,
-        attributes=op.attributes,
-    )
-
-
-def cloned_body(op: GenericOp) -> Body:
-    """The body of `op` again."""
-
-    def body(inner: Emitter, arguments: Sequence[SSAValue]) -> SSAValue:
-        block = op.body.block
-        mapping: dict[SSAValue, SSAValue] = dict(zip(block.args, arguments, strict=True))
-        last = structured.terminator(op)
-        for operation in block.ops:
-            if operation is not last:
-                inner.insert(clone(operation, mapping))
-        (value,) = last.operands
-        return mapping[value]
-
-    return body
