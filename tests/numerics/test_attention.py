@@ -20,6 +20,8 @@ from stepwell.passes.schedules.frame import Frame
 from stepwell.passes.target import target_named
 
 DESKTOP = target_named("desktop")
+ROOMY = target_named("desktop-workgroup48")
+"""Which admits every plan."""
 
 CASES = [
     ((2,), 16, 16, 4, 4, None, False),
@@ -114,27 +116,36 @@ def test_as_threads(case: Any, dtype: Any) -> None:
     check(run(tiled, "main", [a.copy() for a in arrays]), expected(arrays, case[-1]), dtype, "")
 
 
-@pytest.mark.parametrize("case", CASES[1:8:5], ids=str)
-def test_every_plan(case: Any) -> None:
-    arrays = operands(case, np.float32)
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [*((CASES[i], np.float32) for i in (1, 2, 4, 5, 6)), (CASES[7], np.float16)],
+    ids=str,
+)
+def test_every_plan(case: Any, dtype: Any) -> None:
+    arrays = operands(case, dtype)
     wanted = expected(arrays, case[-1])
-    module = lower(traced(function_of(case[-1]), arrays), DESKTOP, "buffers")
-    count = max(len(choices(Frame(kernel, DESKTOP))) for kernel in kernels_of(module))
+    module = lower(traced(function_of(case[-1]), arrays), ROOMY, "buffers")
+    count = max(len(choices(Frame(kernel, ROOMY))) for kernel in kernels_of(module))
     assert count > 1
     for number in range(count):
         again = module.clone()
         for kernel in kernels_of(again):
-            found = choices(Frame(kernel, DESKTOP))
+            found = choices(Frame(kernel, ROOMY))
             kernel.attributes["kernel.plan"] = StringAttr(str(found[number % len(found)]))
-        tiled = lower(again, DESKTOP, "tiled")
+        tiled = lower(again, ROOMY, "tiled")
         results = run(tiled, "main", [a.copy() for a in arrays])
-        check(results, wanted, np.float32, f"plan {number}")
+        check(results, wanted, dtype, f"plan {number}")
 
 
-def test_on_device() -> None:
-    case = CASES[-1]
+@pytest.mark.parametrize(
+    ("case", "target"),
+    [(CASES[-1], "desktop"), *((case, "software") for case in CASES[4::2])],
+    ids=str,
+)
+def test_on_device(case: Any, target: str) -> None:
+    """Whole, and decomposed where tiles stay out of workgroup memory."""
     arrays = operands(case, np.float32)
-    program = program_of(traced(function_of(case[-1]), arrays), "desktop")
+    program = program_of(traced(function_of(case[-1]), arrays), target)
     check(on_device(program, arrays), expected(arrays, case[-1]), np.float32, "")
 
 
