@@ -27,6 +27,7 @@ from stepwell.frontend.dtypes import (
     int32,
     moved_type,
     result_type,
+    uint32,
 )
 from stepwell.frontend.tracing import Tracer
 
@@ -367,7 +368,8 @@ def bitwise_invert(x: ArrayLike, /) -> Array:
     """~x, of integers or bools."""
     if kind(x)[0] is bool_:
         return _emit(logic.LogicalNotOp, x)
-    return _emit(logic.BitwiseXorOp, x, lift(-1, int32) if kind(x)[0] is int32 else 0xFFFFFFFF)
+    ones = 0xFFFFFFFF if kind(x)[0] is uint32 else -1
+    return _emit(logic.BitwiseXorOp, x, ones)
 
 
 @operation

@@ -15,7 +15,16 @@ from onnx import TensorProto, helper
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import lift
-from stepwell.frontend.dtypes import DType, bool_, float16, float32, int32, to_numpy, uint32
+from stepwell.frontend.dtypes import (
+    NARROW,
+    DType,
+    bool_,
+    float16,
+    float32,
+    int32,
+    to_numpy,
+    uint32,
+)
 from stepwell.frontend.onnx.registry import Value
 
 _COMPUTED: dict[int, DType] = {
@@ -25,7 +34,9 @@ _COMPUTED: dict[int, DType] = {
     TensorProto.INT64: int32,
     TensorProto.UINT32: uint32,
     TensorProto.BOOL: bool_,
+    **{TensorProto.DataType.Value(dtype.long_name.upper()): dtype for dtype in NARROW},
 }
+_ELEMENTS = {dtype: element for element, dtype in reversed(_COMPUTED.items())}
 
 _doubles: ContextVar[DType | None] = ContextVar("doubles", default=None)
 
@@ -58,19 +69,26 @@ def numpy_dtype(element: int) -> np.dtype[Any]:
     return helper.tensor_dtype_to_np_dtype(element)
 
 
+def element_of(value: Value) -> int:
+    """The element type of an operand."""
+    if isinstance(value, Array):
+        return _ELEMENTS[value.dtype]
+    return helper.np_dtype_to_tensor_dtype(value.dtype)
+
+
 def array(value: Value) -> Array:
     """An operand as an array. Raises: UnsupportedError where its dtype cannot hold its numbers."""
     if isinstance(value, Array):
         return value
     try:
-        return lift(held(value))
+        return lift(Array(held(value), computed(element_of(value))))
     except OverflowError as error:
         raise UnsupportedError(str(error)) from None
 
 
 def held(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The value in the dtype that computes it. Raises: OverflowError for numbers beyond it."""
-    dtype = computed(helper.np_dtype_to_tensor_dtype(value.dtype))
+    dtype = computed(element_of(value))
     with np.errstate(over="ignore"):
         narrowed = to_numpy(value, dtype)
     if value.dtype == np.float64 and (np.isinf(narrowed) & np.isfinite(value)).any():

@@ -12,7 +12,7 @@ from stepwell.dialects.array.elementwise import DivideOp
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend import operations as sw
 from stepwell.frontend.array import Array
-from stepwell.frontend.building import emit, promote
+from stepwell.frontend.building import as_number, emit, promote
 from stepwell.frontend.dtypes import int32
 from stepwell.frontend.onnx.dtypes import computed, numpy_dtype
 from stepwell.frontend.onnx.registry import Node, Result, Value, handler, plain
@@ -93,6 +93,7 @@ def _pow(node: Node, x: Array, y: Array) -> Result:
 
 @handler("BitShift")
 def _shift(node: Node, x: Array, y: Array) -> Result:
+    x, y = as_number(x), as_number(y)
     bits = sw.bitcast(y, "u32")
     amount = sw.astype(sw.minimum(bits, 31), x.dtype)
     if node.get("direction") == "RIGHT" and x.dtype is int32:
@@ -137,7 +138,9 @@ def _converted(x: Array, element: int) -> Array:
 def _bit_cast(node: Node, x: Array) -> Result:
     if numpy_dtype(node.get("to")).itemsize == 8:
         raise UnsupportedError("the bits of 64-bit numbers, which are computed in 32")
-    return sw.bitcast(x, computed(node.get("to")))
+    target = computed(node.get("to"))
+    # The low bits of a narrow integer are all it has.
+    return (sw.astype if target.is_narrow else sw.bitcast)(x, target)
 
 
 @handler("IsInf")

@@ -17,6 +17,9 @@ from onnx import (
 from onnx.reference import ReferenceEvaluator
 
 from stepwell.frontend.array import Array
+from stepwell.frontend.dtypes import DType
+from stepwell.frontend.elementwise import astype
+from stepwell.frontend.onnx.dtypes import element_of
 from stepwell.frontend.onnx.registry import Node, Value
 
 Known = np.ndarray[Any, Any]
@@ -83,9 +86,27 @@ def _type(operand: Value | None) -> bytes:
     """The serialized type of an operand; that of a missing one is empty."""
     if operand is None:
         return TypeProto().SerializeToString()
-    dtype = operand.dtype.numpy if isinstance(operand, Array) else operand.dtype
-    element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    return helper.make_tensor_type_proto(element, list(operand.shape)).SerializeToString()
+    return helper.make_tensor_type_proto(element_of(operand), operand.shape).SerializeToString()
+
+
+def of_its_type(node: Node, operands: Sequence[Value | None], results: Sequence[Any]) -> list[Any]:
+    """Results in the narrow dtypes that operators are defined on: they are computed in i32."""
+    narrow = any(isinstance(o, Array) and o.dtype.is_narrow for o in operands)
+    if not narrow or not defs.has(node.op, node.opset, node.proto.domain):
+        return list(results)
+    schema: Any = defs.get_schema(node.op, node.opset, node.proto.domain)
+    dtypes: dict[str, DType] = {}
+    for position, operand in enumerate(operands):
+        if isinstance(operand, Array):
+            formal = schema.inputs[min(position, len(schema.inputs) - 1)]
+            dtypes.setdefault(formal.type_str, operand.dtype)
+    kept: list[Any] = []
+    for position, result in enumerate(results):
+        formal = schema.outputs[min(position, len(schema.outputs) - 1)]
+        dtype = dtypes.get(formal.type_str)
+        wrong = isinstance(result, Array) and dtype is not None and dtype.is_narrow
+        kept.append(astype(result, dtype) if wrong and dtype is not None else result)
+    return kept
 
 
 def bound(body: FunctionProto, call: NodeProto, schema: Any = None) -> FunctionProto:

@@ -19,12 +19,13 @@ from stepwell.dialects.errors import StepwellError, UnsupportedError
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import trace
 from stepwell.frontend.onnx.dtypes import array
-from stepwell.frontend.onnx.folding import body_of, fold, foldable
+from stepwell.frontend.onnx.folding import body_of, fold, foldable, of_its_type
 from stepwell.frontend.onnx.registry import HANDLERS, Node, Value
 from stepwell.frontend.shaping import stack, unstack
 from stepwell.frontend.tracing import named
 
-for _family in ("elementwise", "networks", "recurrent", "reduction", "resize", "shape"):
+_FAMILIES = "elementwise networks quantization recurrent reduction resize shape"
+for _family in _FAMILIES.split():
     import_module(f"stepwell.frontend.onnx.{_family}")
 
 _DOMAINS = ("", "ai.onnx")
@@ -159,7 +160,8 @@ class _Run:
             for position, operand in enumerate(operands)
         ]
         result = handler.function(node, *given)
-        return result if isinstance(result, tuple | list) else [result]
+        results = result if isinstance(result, tuple | list) else [result]
+        return of_its_type(node, given, results)
 
     def _graph(self, graph: GraphProto, scope: _Scope, inputs: Sequence[Value]) -> list[Value]:
         """The outputs of a graph inside another, whose values it sees."""

@@ -14,7 +14,7 @@ from onnx import ModelProto
 from stepwell.backends.errors import ArgumentError
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend.array import Array, ArrayLike, asarray
-from stepwell.frontend.dtypes import DType, DTypeLike, as_dtype
+from stepwell.frontend.dtypes import ALL, DType, DTypeLike, as_dtype
 from stepwell.frontend.executable import Executable, Spec
 from stepwell.frontend.nn.module import Buffer
 from stepwell.frontend.onnx.dtypes import computed, computes_doubles, doubles, held, numpy_dtype
@@ -23,7 +23,7 @@ from stepwell.frontend.onnx.registry import Value
 from stepwell.frontend.transformations import jit
 
 _KNOWN_ELEMENTS = 1024
-_UPLOADED = ("f4", "f2", "i8", "i4", "i2", "i1", "u4", "u2", "u1", "?")
+_UPLOADED = {"int64", *(dtype.long_name for dtype in ALL)}
 
 
 class Model:
@@ -156,14 +156,15 @@ class _Compiled:
         self.last = self._jit.lower(traced, target=target)
 
     def __call__(self, given: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-        results = self._jit({n: asarray(held(given[n])) for n in self._dtypes})
+        arguments = {n: asarray(held(given[n]), dtype) for n, dtype in self._dtypes.items()}
+        results = self._jit(arguments)
         return {**self._constants, **{n: np.asarray(v) for n, v in results.items()}}
 
 
 def _weight(name: str, value: np.ndarray[Any, Any]) -> Value:
     """Small weights stay known: they may be shapes. The others are uploaded once."""
     wide = value.dtype == np.float64
-    uploaded = computes_doubles() if wide else value.dtype in _UPLOADED
+    uploaded = computes_doubles() if wide else value.dtype.name in _UPLOADED
     if value.size <= _KNOWN_ELEMENTS or not uploaded:
         return value
     weight = Buffer(held(value) if wide else value)

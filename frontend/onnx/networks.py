@@ -40,11 +40,11 @@ plain("Det", sw.det)
 # Windows
 
 
-def _each(node: Node, name: str, rank: int) -> list[int]:
+def per_axis(node: Node, name: str, rank: int) -> list[int]:
     return list(node.get(name) or [1] * rank)
 
 
-def _around(
+def paddings(
     node: Node, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int],
     dilations: Sequence[int],
 ) -> list[tuple[int, int]]:  # fmt: skip
@@ -78,8 +78,8 @@ def _of_rank(functions: Sequence[Callable[..., Array]], rank: int) -> Callable[.
 def _conv(node: Node, x: Array, weight: Array, bias: Array | None = None) -> Result:
     rank = x.ndim - 2
     kernel = list(weight.shape[2:])
-    strides, dilations = _each(node, "strides", rank), _each(node, "dilations", rank)
-    around = _around(node, x.shape[2:], kernel, strides, dilations)
+    strides, dilations = per_axis(node, "strides", rank), per_axis(node, "dilations", rank)
+    around = paddings(node, x.shape[2:], kernel, strides, dilations)
     groups = node.get("group", 1)
     return _of_rank(_CONVOLUTIONS, rank)(x, weight, bias, strides, around, dilations, groups)
 
@@ -88,13 +88,13 @@ def _conv(node: Node, x: Array, weight: Array, bias: Array | None = None) -> Res
 def _conv_transpose(node: Node, x: Array, weight: Array, bias: Array | None = None) -> Result:
     rank = x.ndim - 2
     kernel = list(weight.shape[2:])
-    strides, dilations = _each(node, "strides", rank), _each(node, "dilations", rank)
+    strides, dilations = per_axis(node, "strides", rank), per_axis(node, "dilations", rank)
     extra = list(node.get("output_padding") or [0] * rank)
     mode, wanted = node.get("auto_pad", "NOTSET"), node.get("output_shape")
     if mode in ("SAME_UPPER", "SAME_LOWER") and wanted is None:
         wanted = [size * s for size, s in zip(x.shape[2:], strides, strict=True)]
     if wanted is None:
-        around = _around(node, x.shape[2:], kernel, strides, dilations)
+        around = paddings(node, x.shape[2:], kernel, strides, dilations)
     else:
         full = [
             (size - 1) * s + d * (k - 1) + 1 + e
@@ -112,11 +112,11 @@ def _conv_transpose(node: Node, x: Array, weight: Array, bias: Array | None = No
 def _pool(node: Node, x: Array) -> dict[str, Any]:
     kernel = list(node.get("kernel_shape"))
     rank = len(kernel)
-    strides, dilations = _each(node, "strides", rank), _each(node, "dilations", rank)
+    strides, dilations = per_axis(node, "strides", rank), per_axis(node, "dilations", rank)
     return {
         "kernel_size": kernel,
         "stride": strides,
-        "padding": _around(node, x.shape[2:], kernel, strides, dilations),
+        "padding": paddings(node, x.shape[2:], kernel, strides, dilations),
         "dilation": dilations,
         "ceil_mode": bool(node.get("ceil_mode", 0)),
     }
@@ -169,7 +169,7 @@ def _global_lp_pool(node: Node, x: Array) -> Result:
 def _max_unpool(node: Node, x: Array, places: Array, shape: Value | None = None) -> Result:
     kernel = node.get("kernel_shape")
     rank = len(kernel)
-    strides, pads = _each(node, "strides", rank), node.get("pads") or [0] * (2 * rank)
+    strides, pads = per_axis(node, "strides", rank), node.get("pads") or [0] * (2 * rank)
     sizes = [
         (size - 1) * stride + k - pads[i] - pads[i + rank]
         for i, (size, stride, k) in enumerate(zip(x.shape[2:], strides, kernel, strict=True))
