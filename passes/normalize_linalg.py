@@ -17,6 +17,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 
+from stepwell.dialects.array.base import is_narrow
 from stepwell.dialects.build import clone
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.passes import structured
@@ -78,6 +79,7 @@ def _normalize(op: Operation) -> None:
             raise _refusal(op, f"operand type {value.type} is no static tensor")
     _order_loops(op)
     _sink_constants(op)
+    _check_narrow(op)
     if any(structured.reduction_flags(op)):
         _check_reduction(op)
     elif op.body.block.args[-1].first_use is not None:
@@ -127,6 +129,20 @@ def _sink_constants(op: GenericOp) -> None:
                 block.insert_op_before(copy, block.first_op)
                 copies[value] = copy.result
             inner.operands[index] = copies[value]
+
+
+_MOVING = (
+    *(arith.ConstantOp, arith.SelectOp, tensor.ExtractOp),
+    *(arith.ExtSIOp, arith.ExtUIOp, arith.TruncIOp),
+)
+"""What may give a narrow integer: it is stored in 16 bits or less and computed in 32."""
+
+
+def _check_narrow(op: GenericOp) -> None:
+    for inner in op.body.block.ops:
+        if inner.results and is_narrow(type_ := inner.results[0].type):
+            if not isinstance(inner, _MOVING):
+                raise _refusal(op, f"{inner.name} computes in {type_}; compute in i32 and truncate")
 
 
 def _check_reduction(op: GenericOp) -> None:

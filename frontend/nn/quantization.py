@@ -74,7 +74,12 @@ class QuantizedLinear(Module):
         )
 
     def forward(self, x: Array) -> Array:
-        return f.linear(x, self.dequantized().astype(x.dtype), self.bias)
+        if self.scale.shape[1] > 1:
+            return f.linear(x, self.dequantized().astype(x.dtype), self.bias)
+        # One scale for each output may as well be applied to it.
+        weight = dequantize_linear(self.weight, 1.0, self.zero_point, axis=1)
+        scaled = f.linear(x, weight.astype(x.dtype)) * self.scale[:, 0].astype(x.dtype)
+        return scaled if self.bias is None else scaled + self.bias
 
     def extra_repr(self) -> str:
         dtype, group = self.weight.dtype, self.group_size

@@ -29,6 +29,7 @@ from stepwell.dialects.build import append, create, first_result
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.wgsl.base import Expression
 from stepwell.dialects.wgsl.expressions import (
+    AndOp,
     BitcastOp,
     ConstantOp,
     ConstructOp,
@@ -234,6 +235,18 @@ class Builder:
         amount = self.number(32 - bits, with_element(value.type, u32))
         high = self.emit(ShlOp, (value, amount), value.type)
         return self.emit(ShrOp, (high, amount), value.type)
+
+    def low_bits(self, value: SSAValue, bits: int) -> SSAValue:
+        """The low bits of an integer as an unsigned number."""
+        owner = value.owner
+        if isinstance(owner, ShrOp) and constant_of(owner.rhs) == 32 - bits:
+            # What `narrowed` has made signed.
+            high = self.convert(owner.lhs, u32)
+            return self.emit(ShrOp, (high, owner.rhs), high.type)
+        value = self.convert(value, u32)
+        if bits == 32:
+            return value
+        return self.emit(AndOp, (value, self.number((1 << bits) - 1, value.type)), value.type)
 
     def load(self, ref: SSAValue) -> SSAValue:
         return self.emit(LoadOp, (ref,), pointee(ref.type))

@@ -276,10 +276,7 @@ def _cast(b: Builder, op: Operation) -> SSAValue:
 def _from_unsigned(b: Builder, op: Operation) -> SSAValue:
     value = b.value(op.operands[0])
     if element_of(value.type) != i1:
-        value = b.convert(value, u32)
-        bits = _width(op.operands[0])
-        if bits < 32:
-            value = b.emit(e.AndOp, (value, b.number((1 << bits) - 1, value.type)), value.type)
+        value = b.low_bits(value, _width(op.operands[0]))
     return b.convert(value, element_of(b.type(op.results[0].type)))
 
 

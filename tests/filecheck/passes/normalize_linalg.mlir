@@ -117,3 +117,18 @@ func.func @scalar(%a: tensor<4xf32>, %s: f32) -> tensor<4xf32> {
   } -> tensor<4xf32>
   func.return %0 : tensor<4xf32>
 }
+
+// -----
+
+func.func @narrow(%a: tensor<4xi8>) -> tensor<4xi8> {
+  %empty = tensor.empty() : tensor<4xi8>
+  // expected-error@+1 {{linalg.generic: arith.addi computes in i8; compute in i32 and truncate}}
+  %0 = linalg.generic {
+    indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]
+  } ins(%a : tensor<4xi8>) outs(%empty : tensor<4xi8>) {
+  ^bb0(%x: i8, %y: i8):
+    %1 = arith.addi %x, %x : i8
+    linalg.yield %1 : i8
+  } -> tensor<4xi8>
+  func.return %0 : tensor<4xi8>
+}
