@@ -140,9 +140,10 @@ _MOVING = (
 
 def _check_narrow(op: GenericOp) -> None:
     for inner in op.body.block.ops:
-        if inner.results and is_narrow(type_ := inner.results[0].type):
-            if not isinstance(inner, _MOVING):
-                raise _refusal(op, f"{inner.name} computes in {type_}; compute in i32 and truncate")
+        if isinstance(inner, _MOVING) or not inner.results:
+            continue
+        if is_narrow(type_ := inner.results[0].type):
+            raise _refusal(op, f"{inner.name} computes in {type_}; compute in i32 and truncate")
 
 
 def _check_reduction(op: GenericOp) -> None:
