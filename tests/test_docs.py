@@ -12,7 +12,7 @@ import pytest
 from lit_in_process import call
 from pages import PAGES, ROOT, links, python_blocks
 
-from stepwell.tools import docs, wgpu_opt, wgpu_run
+from stepwell.tools import docs, support, wgpu_opt, wgpu_run
 
 README = ROOT / "README.md"
 
@@ -25,6 +25,22 @@ def test_generated_regions_are_fresh() -> None:
 def test_every_region_is_used() -> None:
     marked = re.findall(r"<!-- generated: (\S+) -->", "".join(p.read_text("utf-8") for p in PAGES))
     assert sorted(set(marked)) == sorted(docs.REGIONS)
+
+
+def test_the_support_tables_say_what_handlers_call() -> None:
+    from stepwell.frontend import operations
+
+    rows = support.onnx_operators().splitlines()
+    for row in (
+        "| `Resize` | `resize` |",
+        "| `Sin` | `sin` |",  # Of a table of plain functions.
+        "| `Conv` | `conv1d`, `conv2d`, `conv3d` |",  # Of a tuple of a module.
+        "| `Hardmax` | `hardmax`, `reshape` |",  # Through a function of the module.
+    ):
+        assert row in rows
+    functions = support.functions()
+    assert [name for name in operations.__all__ if f"| `sw.{name}` |" not in functions] == []
+    assert "| `dot_general` | f32, f16" in support.primitives()
 
 
 def test_a_stale_page_is_found(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from stepwell.tools import support
+from stepwell.tools.markdown import first_line, table
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,13 +52,6 @@ def generate(page: str) -> str:
     return _REGION.sub(region, page)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table. The first column is code."""
-    lines = [header, ["---"] * len(header)]
-    lines += [[f"`{first}`", *map(_cell, rest)] for first, *rest in rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def stages() -> str:
     """`STAGES`: what each is, which dialects it may hold, which passes lead to it."""
     from stepwell.passes.pipeline import STAGES
@@ -75,7 +71,7 @@ def operations() -> str:
 
     def row(cls: Any) -> tuple[str, ...]:
         family = cls.__module__.rpartition(".")[2]
-        return cls.name.removeprefix("array."), _first_line(cls), family
+        return cls.name.removeprefix("array."), first_line(cls), family
 
     return table(("operation", "what it computes", "family"), map(row, Array.operations))
 
@@ -85,7 +81,7 @@ def passes() -> str:
     from stepwell.passes.registry import PASSES
 
     return table(
-        ("pass", "what it does"), ((name, _first_line(load())) for name, load in PASSES.items())
+        ("pass", "what it does"), ((name, first_line(load())) for name, load in PASSES.items())
     )
 
 
@@ -124,6 +120,9 @@ REGIONS: dict[str, Callable[[], str]] = {
     "passes": passes,
     "targets": targets,
     "every-stage": every_stage,
+    "functions": support.functions,
+    "primitives": support.primitives,
+    "onnx-operators": support.onnx_operators,
 }
 """Region -> what writes it. Every one ends with a newline."""
 
@@ -154,14 +153,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         state = "is stale: run `stepwell docs`" if options.check else "written"
         print(f"{page.relative_to(ROOT)} {state}")
     return int(options.check and bool(found))
-
-
-def _first_line(cls: type) -> str:
-    return (cls.__doc__ or "").strip().partition("\n")[0]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _fence(language: str, text: str) -> str:
