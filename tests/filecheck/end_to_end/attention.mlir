@@ -35,18 +35,18 @@
 // BUFFERS-NEXT:   kernel.launch @contraction_2(%[[S]], %v, %[[O]])
 // BUFFERS-NEXT:   func.return %[[O]]
 
-// TILED:      kernel.func @contraction_0({{.*}} grid = array<i32: 4, 1, 1>
-// TILED:      kernel.func @reduction_1({{.*}}workgroup_size = array<i32: 32, 1, 1>, grid = array<i32: 1, 1, 1>
+// TILED:      kernel.func @contraction_0({{.*}}kernel.plan = "register_tiles(
+// TILED:      kernel.func @reduction_1({{.*}}kernel.plan = "reduction(
 // TILED-NOT:    "gpu.barrier"
-// TILED:      kernel.func @contraction_2({{.*}} grid = array<i32: 4, 1, 1>
+// TILED:      kernel.func @contraction_2({{.*}}kernel.plan = "register_tiles(
 
-// DESKTOP:      kernel.func @contraction_0({{.*}}workgroup_size = array<i32: 128, 1, 1>, grid = array<i32: 2, 1, 1>
+// DESKTOP:      kernel.func @contraction_0({{.*}}kernel.plan = "workgroup_tiles(
 
 // WGSL:      %0 = webgpu.buffer "temporary", 2048
-// WGSL-NEXT: webgpu.dispatch @contraction_0 [4, 1, 1](%q, %k, %0)
-// WGSL-NEXT: webgpu.dispatch @reduction_1 [1, 1, 1](%0)
+// WGSL-NEXT: webgpu.dispatch @contraction_0 [{{[0-9]+}}, 1, 1](%q, %k, %0)
+// WGSL-NEXT: webgpu.dispatch @reduction_1 [{{[0-9]+}}, 1, 1](%0)
 // WGSL-NEXT: %1 = webgpu.buffer "output", 1024
-// WGSL-NEXT: webgpu.dispatch @contraction_2 [4, 1, 1](%0, %v, %1)
+// WGSL-NEXT: webgpu.dispatch @contraction_2 [{{[0-9]+}}, 1, 1](%0, %v, %1)
 // WGSL-NEXT: func.return %1
 
 // TEXT: // kernel contraction_0

