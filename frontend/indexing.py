@@ -41,7 +41,7 @@ def positions(x: ArrayLike, name: str) -> Tracer:
             f"{name}: positions must be integers, not {tracer.dtype}; "
             "select by a bool mask with `sw.where`"
         )
-    return tracer
+    return cast_to(tracer, int32) if tracer.dtype.is_narrow else tracer
 
 
 def from_start(indices: ArrayLike, size: int) -> Tracer:

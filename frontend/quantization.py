@@ -97,6 +97,8 @@ def dequantize_linear(
     """(x - zero_point) * scale, in `dtype` (the scale's by default)."""
     number, steps = cast_to(lift(x), int32), lift(scale)
     name = "dequantize_linear"
+    if not steps.dtype.is_float:
+        raise DTypeError(f"{name}: the scale is {steps.dtype}, not a float")
     if zero_point is not None:
         offset = cast_to(lift(zero_point), int32)
         number = lift(number - _spread(name, offset, number.shape, axis, block_size))

@@ -27,7 +27,7 @@ from stepwell.frontend.building import (
     type_and_weakness,
 )
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.dtypes import moved_type
+from stepwell.frontend.dtypes import moved_type, result_type
 from stepwell.frontend.tracing import Tracer
 
 __all__ = [
@@ -159,6 +159,12 @@ def lift_shape(x: ArrayLike) -> Shape:
 def _common(arrays: Sequence[ArrayLike]) -> list[Tracer]:
     dtype = moved_type([type_and_weakness(x) for x in arrays])
     return [cast_to(lift(x), dtype) for x in arrays]
+
+
+def _factors(x: ArrayLike, y: ArrayLike) -> list[Tracer]:
+    """Operands in the dtype in which they are multiplied."""
+    dtype = result_type([type_and_weakness(x), type_and_weakness(y)])
+    return [cast_to(lift(operand), dtype) for operand in (x, y)]
 
 
 @operation
@@ -384,7 +390,7 @@ def matmul(x: ArrayLike, y: ArrayLike, /) -> Array:
 
     A vector counts as a row on the left and as a column on the right.
     """
-    a, b = _common([x, y])
+    a, b = _factors(x, y)
     if not a.ndim or not b.ndim:
         raise ShapeError(
             f"matmul: operands of shapes {list(a.shape)} and {list(b.shape)}; "
@@ -424,7 +430,7 @@ def tensordot(
     x: ArrayLike, y: ArrayLike, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2
 ) -> Array:
     """The sum of products over pairs of axes: the last of x with the first of y for a number."""
-    a, b = _common([x, y])
+    a, b = _factors(x, y)
     if isinstance(axes, int):
         if not 0 <= axes <= min(a.ndim, b.ndim):
             raise ShapeError(

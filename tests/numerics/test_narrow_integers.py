@@ -151,6 +151,19 @@ def test_arithmetic_is_in_32_bits():
         sw.full((3,), 200, dtype=sw.int8)
 
 
+def test_narrow_positions_and_factors():
+    table = sw.asarray(np.arange(12, dtype=np.int32).reshape(4, 3))
+    rows = sw.asarray(np.array([3, 0], np.uint8))
+    assert sw.take(table, rows, axis=0).tolist() == [[9, 10, 11], [0, 1, 2]]
+    assert table[rows].tolist() == [[9, 10, 11], [0, 1, 2]]
+    assert sw.one_hot(rows, 4).tolist() == [[0, 0, 0, 1], [1, 0, 0, 0]]
+    assert sw.nn.Embedding(4, 2)(rows).shape == (2, 2)
+    x = sw.asarray(np.array([[100, -100], [3, 4]], np.int8))
+    for product in (x @ x, sw.tensordot(x, x, axes=1), sw.einsum("ij,jk->ik", x, x)):
+        assert product.dtype is sw.int32
+        assert product.tolist() == [[9700, -10400], [312, -284]]
+
+
 def sw_errors():
     from stepwell.dialects.errors import DTypeError
 

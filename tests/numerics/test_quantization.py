@@ -84,6 +84,8 @@ def test_refusals():
         sw.quantize_linear(x, np.ones(3, np.float32))
     with pytest.raises(ShapeError, match=r"they would have the shape \[7, 3\]"):
         sw.quantize_linear(x, np.ones((7, 2), np.float32), block_size=4)
+    with pytest.raises(DTypeError, match="the scale is i8, not a float"):
+        sw.dequantize_linear(np.zeros(3, np.int8), np.int8(1))
     with pytest.raises(DTypeError, match="f16 is no integer dtype"):
         sw.quantize_linear(x, 1.0, dtype="f16")
 
