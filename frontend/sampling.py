@@ -50,6 +50,9 @@ from stepwell.frontend.tracing import Tracer
 
 __all__ = ["affine_grid", "deform_conv2d", "grid_sample", "resize", "roi_align"]
 
+_LONGEST = 1 << 20
+"""The places of a resized axis are computed on the host, one after another."""
+
 Numbers = np.ndarray[Any, np.dtype[Any]]
 
 Mode = Literal["nearest", "linear", "cubic"]
@@ -195,6 +198,8 @@ def resize(
         raise ShapeError(f"resize: sizes {list(size)} do not go with axes {along}, scale {scale}")
     if any(out < 1 or value.shape[axis] < 1 for axis, out in zip(along, size, strict=True)):
         raise ShapeError(f"resize: {list(value.shape)} cannot have the sizes {list(size)}")
+    if max(size, default=1) > _LONGEST:
+        raise ShapeError(f"resize: sizes {list(size)} are beyond {_LONGEST}")
     crop = coordinates == "tf_crop_and_resize"
     inside: Array | None = None
     for i, (axis, out) in enumerate(zip(along, size, strict=True)):

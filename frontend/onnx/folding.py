@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 from onnx import (
     AttributeProto,
     FunctionProto,
+    ModelProto,
     NodeProto,
     TypeProto,
     defs,
     helper,
+    numpy_helper,
+    shape_inference,
 )
 from onnx.reference import ReferenceEvaluator
 
+from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend.array import Array
 from stepwell.frontend.dtypes import DType
 from stepwell.frontend.elementwise import astype
@@ -25,8 +30,17 @@ from stepwell.frontend.onnx.registry import Node, Value
 Known = np.ndarray[Any, Any]
 _FOLDED_ELEMENTS = 1 << 16
 """Known operands up to this size are computed on the host when the model is compiled."""
+_GROWING = {"ConstantOfShape", "Expand", "OneHot", "Pad", "Range", "Resize", "Tile", "Upsample"}
+"""These make much of small operands."""
+_LARGEST = 1 << 24
+_PARTIAL = {"Pad"}
+"""Of these the reference implementation lacks some: negative paddings."""
 _RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli",
            "Multinomial", "Dropout"}  # fmt: skip
+
+
+class NotFoldedError(UnsupportedError):
+    """The host does not compute a result that the program may."""
 
 
 def foldable(node: Node, operands: Sequence[Value | None]) -> bool:
@@ -40,7 +54,10 @@ def foldable(node: Node, operands: Sequence[Value | None]) -> bool:
 
 
 def fold(node: Node, operands: Sequence[Known]) -> list[Known | None]:
-    """The node's results by ONNX's reference implementation."""
+    """The node's results by ONNX's reference implementation.
+
+    Raises: UnsupportedError if it fails, NotFoldedError if that does not make the node wrong.
+    """
     names = [name for name in node.proto.input if name]
     outputs = [name for name in node.proto.output if name]
     feeds = dict(zip(names, operands, strict=True))
@@ -52,8 +69,27 @@ def fold(node: Node, operands: Sequence[Known]) -> list[Known | None]:
     )
     opset = helper.make_opsetid(node.proto.domain, node.opset)
     model = helper.make_model(graph, opset_imports=[opset])
-    results = dict(zip(outputs, ReferenceEvaluator(model).run(outputs, feeds), strict=True))
+    if node.op in _GROWING:
+        _refuse_large(model, feeds)
+    try:
+        found = ReferenceEvaluator(model).run(outputs, feeds)
+    except Exception as error:  # whatever it stumbles over in what the model holds
+        refusal = NotFoldedError if node.op in _PARTIAL else UnsupportedError
+        raise refusal(f"its known result: {type(error).__name__}: {error}") from None
+    results = dict(zip(outputs, found, strict=True))
     return [np.asarray(results[name]) if name else None for name in node.proto.output]
+
+
+def _refuse_large(model: ModelProto, feeds: Mapping[str, Known]) -> None:
+    """Raises: NotFoldedError if the results would have more than `_LARGEST` elements."""
+    told = ModelProto()
+    told.CopyFrom(model)
+    told.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in feeds.items())
+    inferred = shape_inference.infer_shapes(told, data_prop=True)
+    for output in inferred.graph.output:
+        elements = prod(dim.dim_value for dim in output.type.tensor_type.shape.dim)
+        if elements > _LARGEST:
+            raise NotFoldedError(f"its known result would have {elements} elements")
 
 
 def _info(name: str, operand: Known) -> Any:

@@ -18,8 +18,15 @@ from onnx.inliner import inline_local_functions
 from stepwell.dialects.errors import StepwellError, UnsupportedError
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import trace
+from stepwell.frontend.onnx.checking import check
 from stepwell.frontend.onnx.dtypes import array
-from stepwell.frontend.onnx.folding import body_of, fold, foldable, of_its_type
+from stepwell.frontend.onnx.folding import (
+    NotFoldedError,
+    body_of,
+    fold,
+    foldable,
+    of_its_type,
+)
 from stepwell.frontend.onnx.registry import HANDLERS, Node, Value
 from stepwell.frontend.shaping import stack, unstack
 from stepwell.frontend.tracing import named
@@ -53,6 +60,7 @@ class Graph:
     """An ONNX model, ready to be traced."""
 
     def __init__(self, model: ModelProto):
+        check(model)
         self.model = inline_local_functions(model) if model.functions else model
         graph = self.model.graph
         self.opsets = {_domain(o.domain): o.version for o in self.model.opset_import}
@@ -143,9 +151,13 @@ class _Run:
         control = {"If": self._branch, "Loop": self._loop, "Scan": self._scan}.get(node.op)
         if control is not None:
             return control(node, operands, scope)
-        if foldable(node, operands):
-            return fold(node, [o for o in operands if isinstance(o, np.ndarray)])
         handler = HANDLERS.get(node.op) if _domain(node.proto.domain) == "" else None
+        if foldable(node, operands):
+            try:
+                return fold(node, [o for o in operands if isinstance(o, np.ndarray)])
+            except NotFoldedError:
+                if handler is None:
+                    raise
         if handler is None:
             return self._expanded(node, operands, scope)
         for position in handler.known:

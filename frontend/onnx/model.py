@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
+from onnx.checker import ValidationError
 
 from stepwell.backends.errors import ArgumentError
 from stepwell.dialects.errors import UnsupportedError
@@ -51,13 +52,16 @@ class Model:
         Raises: ArgumentError for missing or unknown names and for wrong dtypes, UnsupportedError
         naming every node that has no meaning here.
         """
+        if not hasattr(inputs, "keys"):
+            raise ArgumentError("the inputs are a mapping of names to arrays")
         given = {name: self._checked(name, inputs[name]) for name in sorted(inputs)}
         missing = [name for name in self.inputs if name not in given]
         if missing:
             raise ArgumentError(f"inputs {', '.join(missing)} are missing")
+        _check_symbols(self.inputs, {name: value.shape for name, value in given.items()})
         with doubles(self._doubles):
             results = self._specialize(given, lambda compiled: compiled.lower(given))(given)
-        return {n: results[n].astype(numpy_dtype(o.element)) for n, o in self.outputs.items()}
+        return {name: declared.typed(results[name]) for name, declared in self.outputs.items()}
 
     def lower(
         self,
@@ -84,6 +88,7 @@ class Model:
                 else:
                     wanted = (shapes or {}).get(name, declared.shape)
                     given[name] = Spec(declared.known(name, wanted), computed(declared.element))
+            _check_symbols(self.inputs, {name: value.shape for name, value in given.items()})
             return self._specialize(given, lambda compiled: compiled.lower(given, target)).last
 
     def _specialize(
@@ -144,6 +149,8 @@ class _Compiled:
 
         def run(given: dict[str, Array]) -> dict[str, Array]:
             values = dict(zip(names, graph.run({**given, **static}, weights), strict=True))
+            for output in graph.outputs:
+                _check_type(output.name, element_of(output), values[output.name])
             # What is known needs no program, and keeps the dtypes that WebGPU has not.
             self._constants = {n: v for n, v in values.items() if isinstance(v, np.ndarray)}
             return {n: v for n, v in values.items() if isinstance(v, Array)}
@@ -161,6 +168,16 @@ class _Compiled:
         return {**self._constants, **{n: np.asarray(v) for n, v in results.items()}}
 
 
+def _check_type(name: str, element: int, value: Value) -> None:
+    """Raises: ArgumentError unless an output has the type that the model declares."""
+    if element == TensorProto.UNDEFINED:
+        return
+    wanted = computed(element) if isinstance(value, Array) else numpy_dtype(element)
+    if value.dtype != wanted:
+        declared = TensorProto.DataType.Name(element)
+        raise ArgumentError(f"output {name!r} is declared as {declared}, but is {value.dtype}")
+
+
 def _weight(name: str, value: np.ndarray[Any, Any]) -> Value:
     """Small weights stay known: they may be shapes. The others are uploaded once."""
     wide = value.dtype == np.float64
@@ -176,7 +193,7 @@ class _Declared:
     """What the model says of an input or output."""
 
     def __init__(self, proto: Any):
-        if proto.type.WhichOneof("value") != "tensor_type":
+        if proto.type.WhichOneof("value") not in ("tensor_type", None):
             raise UnsupportedError(f"{proto.name!r} is no tensor, but a sequence, map or optional")
         self.element = element_of(proto)
         self.shape = declared_shape(proto) if proto.type.tensor_type.HasField("shape") else None
@@ -192,6 +209,11 @@ class _Declared:
         if not fits:
             raise ArgumentError(f"input {name!r} has shape {list(shape)}, not {self.shape}")
 
+    def typed(self, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """An output in the dtype that the model declares."""
+        if self.element == TensorProto.UNDEFINED:
+            return value
+        return value.astype(numpy_dtype(self.element), copy=False)
 
     def known(self, name: str, shape: Sequence[int | str | None] | None) -> tuple[int, ...]:
         """The shape, if all its sizes are numbers that fit. Raises: ArgumentError."""
@@ -200,6 +222,23 @@ class _Declared:
         numbers = tuple(size for size in shape if isinstance(size, int))
         self.check(name, numbers)
         return numbers
+
+
+def _check_symbols(
+    declared: Mapping[str, _Declared], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Raises: ArgumentError unless sizes with the same name are the same in all inputs."""
+    found: dict[str, tuple[int, str]] = {}
+    for name, shape in shapes.items():
+        for symbol, size in zip(declared[name].shape or (), shape, strict=False):
+            if not isinstance(symbol, str):
+                continue
+            first, where = found.setdefault(symbol, (size, name))
+            if first != size:
+                raise ArgumentError(
+                    f"{symbol!r} is {first} in the shape of input {where!r}, and {size} in that "
+                    f"of {name!r}"
+                )
 
 
 def load(
@@ -213,13 +252,16 @@ def load(
     WebGPU has no 64-bit floats: `float64` is the dtype to compute them in, as "float32". Without it
     nodes that need them are refused.
 
-    Raises: ArgumentError for what is no ONNX model. Nodes are looked at when it is compiled.
+    Data outside the file lies in its folder.
+
+    Raises: ArgumentError for what is no valid ONNX model, naming all that is wrong. Whether its
+    operators have a meaning here is looked at when it is compiled.
     """
     if not isinstance(model, ModelProto):
         path = fspath(model)
         try:
-            model = onnx.load(path)
-        except DecodeError as error:
+            model = onnx.load(path, format="protobuf")
+        except (DecodeError, ValidationError, ValueError) as error:
             raise ArgumentError(f"{path} is no ONNX model: {error}") from None
     if not model.HasField("graph"):
         raise ArgumentError("the model has no graph")

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from onnx import helper
 
 from stepwell.dialects.array.shape import PadOp
 from stepwell.dialects.errors import UnsupportedError
@@ -14,7 +15,7 @@ from stepwell.frontend import operations as sw
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import emit, lift
 from stepwell.frontend.indexing import from_start
-from stepwell.frontend.onnx.dtypes import computed
+from stepwell.frontend.onnx.dtypes import array, computed
 from stepwell.frontend.onnx.registry import Node, Result, Value, handler, integers
 
 
@@ -161,17 +162,14 @@ def _tile(node: Node, x: Array, repeats: Value) -> Result:
 @handler("ConstantOfShape", known=[0])
 def _constant_of_shape(node: Node, shape: Value) -> Result:
     value = node.get("value", np.zeros(1, np.float32))
-    return np.full(integers(shape, "the shape"), value.ravel()[0], value.dtype)
+    return sw.broadcast_to(array(value.ravel()[0]), integers(shape, "the shape"))
 
 
 @handler("Range", known=[0, 1, 2])
 def _range(node: Node, start: Value, limit: Value, delta: Value) -> Result:
-    known = [np.asarray(v) for v in (start, limit, delta) if isinstance(v, np.ndarray)]
-    if len(known) != 3:
-        raise UnsupportedError("the bounds must be known when the model is compiled")
-    first, last, step = (v.item() for v in known)
-    count = max(int(np.ceil((last - first) / step)), 0)
-    return (known[0] + np.arange(count) * known[2]).astype(known[0].dtype)
+    first, last, step = (np.asarray(value) for value in (start, limit, delta))
+    dtype = computed(helper.np_dtype_to_tensor_dtype(first.dtype))
+    return sw.arange(first.item(), last.item(), step.item(), dtype=dtype)
 
 
 @handler("Constant")
@@ -255,10 +253,10 @@ def _one_hot(node: Node, indices: Array, depth: Value, values: Array) -> Result:
     (count,) = integers(depth, "the depth")
     axis = node.get("axis", -1)
     at = axis + indices.ndim + 1 if axis < 0 else axis
-    numbers = np.arange(count, dtype=np.int32).reshape((count, *[1] * (indices.ndim - at)))
+    numbers = sw.reshape(sw.arange(count, dtype="i32"), (count, *[1] * (indices.ndim - at)))
     # Indices may be floats that hold whole numbers.
     wanted = from_start(indices, count)
-    hit = sw.equal(sw.expand_dims(wanted, axis=at), lift(numbers))
+    hit = sw.equal(sw.expand_dims(wanted, axis=at), numbers)
     return sw.where(hit, values[1], values[0])
 
 
