@@ -30,7 +30,7 @@ WAITING_ELEMENTS = 5000
 SEGMENT = 7
 """Steps of the depth that stand for what it costs to turn to another row, where an operand is read
 along the depth."""
-SLICED = 1.06
+SLICED = 1.07
 """What positions that differ by slice add."""
 PASS = 1_250_000.0
 """Another kernel: its launch, and that it waits for the one before."""
