@@ -142,7 +142,8 @@ class _Export:
                 outer, self.commands = self.commands, []
                 for inner in op.body.block.ops:
                     self._convert(inner)
-                outer.append(Loop(op.count.value.data, tuple(self.commands)))
+                going = None if op.going is None else self.index[op.going]
+                outer.append(Loop(op.count.value.data, tuple(self.commands), going))
                 self.commands = outer
             case func.ReturnOp():
                 self.outputs = tuple(self._output(i, value) for i, value in enumerate(op.operands))

@@ -200,20 +200,30 @@ class Copy:
 
 @dataclass(frozen=True)
 class Loop:
-    """Run `commands` in order, `count` times."""
+    """Run `commands` in order, `count` times.
+
+    With `going`, at most so often: the host reads the first word of that buffer now and then, and
+    ends the loop when it is zero. Steps that run after it has become zero must change nothing.
+    """
 
     count: int
     commands: tuple[Command, ...]
+    going: int | None = None
+
+    @property
+    def least(self) -> int:
+        """How often it runs at least, as far as it is known."""
+        return self.count if self.going is None else 1
 
 
 Command = Dispatch | Copy | Loop
 
 
 def in_order(commands: tuple[Command, ...]) -> Iterator[Dispatch | Copy]:
-    """The dispatches and copies of commands, those in loops as often as they run."""
+    """The dispatches and copies of commands, those in loops as often as they run at least."""
     for command in commands:
         if isinstance(command, Loop):
-            for _ in range(command.count):
+            for _ in range(command.least):
                 yield from in_order(command.commands)
         else:
             yield command
@@ -229,9 +239,9 @@ def distinct(commands: tuple[Command, ...]) -> Iterator[Dispatch | Copy]:
 
 
 def _times(commands: tuple[Command, ...], what: type[Dispatch] | type[Copy]) -> int:
-    """How often commands of a kind run."""
+    """How often commands of a kind run at least."""
     return sum(
-        command.count * _times(command.commands, what)
+        command.least * _times(command.commands, what)
         if isinstance(command, Loop)
         else isinstance(command, what)
         for command in commands
@@ -276,7 +286,7 @@ class Program:
 
     @property
     def dispatches(self) -> int:
-        """The number of kernels that one call runs."""
+        """The number of kernels that one call runs at least."""
         return _times(self.commands, Dispatch)
 
     @property
@@ -504,8 +514,13 @@ def _check_commands(
         else:
             where = f"{where} (loop)"
             _require(
-                1 <= command.count <= MAX_COMMANDS and len(command.commands) > 0,
+                1 <= command.least <= MAX_COMMANDS and len(command.commands) > 0,
                 f"{where}: runs {len(command.commands)} commands {command.count} times",
+            )
+            going = command.going
+            _require(
+                going is None or (0 <= going < len(writable) and writable[going]),
+                f"{where}: buffer {going} cannot say when it ends",
             )
             _check_commands(
                 program, command.commands, writable, f"{where}, command ", command.count, depth + 1
@@ -578,7 +593,7 @@ def _command_header(command: Command) -> dict[str, Any]:
     header: dict[str, Any] = {"command": type(command).__name__.lower()}
     if isinstance(command, Loop):
         inner = [_command_header(inner) for inner in command.commands]
-        return header | {"count": command.count, "commands": inner}
+        return header | {"count": command.count, "commands": inner, "going": command.going}
     return header | asdict(command)
 
 
@@ -632,8 +647,14 @@ def _commands(value: Any, where: str, depth: int) -> tuple[Command, ...]:
         kind = str(body.pop("command", None))
         if kind == "loop":
             inner = _commands(body.pop("commands", None), f"{here}.commands", depth + 1)
-            _require(body.keys() == {"count"}, f"{here}: expected the fields commands, count")
-            commands.append(Loop(_decode(int, body["count"], f"{here}.count"), inner))
+            _require(
+                body.keys() == {"count", "going"},
+                f"{here}: expected the fields commands, count, going",
+            )
+            going = None
+            if body["going"] is not None:
+                going = _decode(int, body["going"], f"{here}.going")
+            commands.append(Loop(_decode(int, body["count"], f"{here}.count"), inner, going))
         elif kind in _COMMANDS:
             commands.append(_decode(_COMMANDS[kind], body, here))
         else:

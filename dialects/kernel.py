@@ -277,6 +277,7 @@ class LoopOp(IRDLOperation):
 
     Step t calls it with the consts, the carries and copies of xs[t]. What it returns is copied:
     the rest to ys[t], then the first results to the carries, where they are not there already.
+    With `while`, that is done until the first carry, a bool, is false; a few steps more may be.
     """
 
     name = "kernel.loop"
@@ -287,12 +288,13 @@ class LoopOp(IRDLOperation):
     ys = var_operand_def(MemRefType)
     length = prop_def(IntegerAttr.constr(i64))
     reverse = opt_prop_def(UnitAttr)
+    early = opt_prop_def(UnitAttr)
 
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
     traits = traits_def(_CalleeIsStep())
 
     assembly_format = (
-        "$callee `length` $length (`reverse` $reverse^)? "
+        "$callee `length` $length (`reverse` $reverse^)? (`while` $early^)? "
         "`consts` `(` ($consts^ `:` type($consts))? `)` "
         "`carries` `(` ($carries^ `:` type($carries))? `)` "
         "`xs` `(` ($xs^ `:` type($xs))? `)` "
@@ -302,11 +304,16 @@ class LoopOp(IRDLOperation):
     def __init__(
         self, callee: str, consts: Sequence[SSAValue], carries: Sequence[SSAValue],
         xs: Sequence[SSAValue], ys: Sequence[SSAValue], length: IntegerAttr,
-        reverse: UnitAttr | None,
+        reverse: UnitAttr | None, early: UnitAttr | None,
     ):  # fmt: skip
         super().__init__(
             operands=[consts, carries, xs, ys],
-            properties={"callee": SymbolRefAttr(callee), "length": length, "reverse": reverse},
+            properties={
+                "callee": SymbolRefAttr(callee),
+                "length": length,
+                "reverse": reverse,
+                "early": early,
+            },
         )
 
     @property

@@ -221,12 +221,17 @@ class ScanOp(ScanningOp):
     def __init__(
         self, callee: str, consts: Sequence[SSAValue], carries: Sequence[SSAValue],
         xs: Sequence[SSAValue], types: Sequence[Attribute], length: IntegerAttr,
-        reverse: UnitAttr | None,
+        reverse: UnitAttr | None, early: UnitAttr | None,
     ):  # fmt: skip
         super().__init__(
             operands=[consts, carries, xs],
             result_types=[types],
-            properties={"callee": SymbolRefAttr(callee), "length": length, "reverse": reverse},
+            properties={
+                "callee": SymbolRefAttr(callee),
+                "length": length,
+                "reverse": reverse,
+                "early": early,
+            },
         )
 
     @property

@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     TensorType,
     UnitAttr,
+    i1,
     i64,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -31,6 +32,8 @@ class ScanningOp(IRDLOperation, ABC):
     """carry, ys[t] = step(consts, carry, xs[t]) for t from 0 to length - 1, or back to 0.
 
     The results are the last carries, then the ys, each with `length` in front of its shape.
+    With `while` it ends before the first step whose first carry, a bool, is false; then it has
+    carries only, which steps behind the end, some of which may be run, must not change.
     """
 
     consts = var_operand_def(AnyTensorTypeConstr)
@@ -39,11 +42,12 @@ class ScanningOp(IRDLOperation, ABC):
     outputs = var_result_def(AnyTensorTypeConstr)
     length = prop_def(IntegerAttr.constr(i64))
     reverse = opt_prop_def(UnitAttr)
+    early = opt_prop_def(UnitAttr)
 
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
     FORMAT: ClassVar[str] = (
-        "`length` $length (`reverse` $reverse^)? "
+        "`length` $length (`reverse` $reverse^)? (`while` $early^)? "
         "`consts` `(` ($consts^ `:` type($consts))? `)` "
         "`carries` `(` ($carries^ `:` type($carries))? `)` "
         "`xs` `(` ($xs^ `:` type($xs))? `)` "
@@ -74,6 +78,11 @@ class ScanningOp(IRDLOperation, ABC):
         for value in self.xs:
             if shape_of(value.type)[:1] != (length,):
                 raise VerifyException(f"{self.name}: xs of {value.type} have not length {length}")
+        if self.early is not None:
+            if len(self.results) != len(self.carries) or self.xs or self.reverse is not None:
+                raise VerifyException(f"{self.name}: one with while has carries only")
+            if not self.carries or self.carries[0].type != TensorType(i1, []):
+                raise VerifyException(f"{self.name}: while its first carry, a tensor<i1>, is true")
         same = [value.type for value in (*self.consts, *self.carries)]
         if [*same, *(slice_type(value.type) for value in self.xs)] != list(inputs):
             raise VerifyException(f"{self.name}: a step takes consts, carries and a slice of xs")

@@ -52,6 +52,7 @@ from xdsl.irdl import (
     irdl_attr_definition,
     irdl_op_definition,
     operand_def,
+    opt_operand_def,
     opt_prop_def,
     prop_def,
     region_def,
@@ -296,18 +297,27 @@ class CopyOp(IRDLOperation):
 
 @irdl_op_definition
 class LoopOp(IRDLOperation):
-    """Runs the dispatches and copies of its body `count` times, one after another."""
+    """Runs the dispatches and copies of its body `count` times, one after another.
+
+    With `while`, that is at most so often: it ends some time after a step that leaves zero in the
+    first word of that buffer.
+    """
 
     name = "webgpu.loop"
 
     count = prop_def(IntegerAttr.constr(i64))
+    going = opt_operand_def(BUFFER)
     body = region_def("single_block")
 
     traits = traits_def(NoTerminator())
-    assembly_format = "$count $body attr-dict"
+    assembly_format = "$count (`while` $going^)? $body attr-dict"
 
-    def __init__(self, count: int, body: Block):
-        super().__init__(properties={"count": IntegerAttr(count, i64)}, regions=[Region(body)])
+    def __init__(self, count: int, body: Block, going: SSAValue | None = None):
+        super().__init__(
+            operands=[going],
+            properties={"count": IntegerAttr(count, i64)},
+            regions=[Region(body)],
+        )
 
     def verify_(self) -> None:
         if self.count.value.data < 1:

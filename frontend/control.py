@@ -15,11 +15,14 @@ from stepwell.frontend import tracing
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import lift, trace
 from stepwell.frontend.creation import arange
+from stepwell.frontend.dtypes import bool_
+from stepwell.frontend.elementwise import logical_and
+from stepwell.frontend.elementwise import where as select
 from stepwell.frontend.tracing import Tracer, isolated, user_location
 from stepwell.frontend.transformations import Jit
 from stepwell.frontend.tree import flatten, paths, unflatten
 
-__all__ = ["fori_loop", "scan"]
+__all__ = ["cond", "fori_loop", "scan", "while_loop"]
 
 Carry = TypeVar("Carry")
 
@@ -70,8 +73,100 @@ def fori_loop(lower: int, upper: int, body: Callable[[Any, Carry], Carry], init:
     return scan(step, init, arange(lower, max(lower, upper)))[0]
 
 
+def while_loop(
+    condition: Callable[[Carry], Any], body: Callable[[Carry], Carry], init: Carry
+) -> Carry:
+    """`while condition(value): value = body(value)`, from `init`; returns the last value.
+
+    The value is a tree of arrays, whose shapes and dtypes every step keeps; the condition is a bool
+    of rank 0. The host asks the device now and then whether the condition still holds: after 1, 3,
+    7, 15, ... steps, at least after every 64. Steps behind the end change nothing. There is no
+    gradient: a loop that is differentiated has a known number of steps (`scan`, `fori_loop`).
+    """
+    if tracing.current() is None:
+
+        def run(init: Carry) -> Carry:
+            return while_loop(condition, body, init)
+
+        return Jit(run)(init)
+
+    def step(carry: tuple[Array, Carry], _: None) -> tuple[tuple[Array, Carry], None]:
+        going, value = carry
+        before, structure = flatten(value)
+        after, found = flatten(body(value))
+        if found != structure:
+            raise TypeError(
+                f"{where(user_location())}a step of while_loop changes the structure of the value: "
+                f"it takes {_names(structure)} and returns {_names(found)}"
+            )
+        after = [_like(old, new) for old, new in zip(before, after, strict=True)]
+        kept = unflatten(
+            structure, [select(going, n, o) for o, n in zip(before, after, strict=True)]
+        )
+        return (logical_and(going, _bool(condition(kept))), kept), None
+
+    first = (_bool(condition(init)), init)
+    return _scan(step, first, None, _MOST_STEPS, False, early=True)[0][1]
+
+
+def cond(
+    predicate: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *operands: Any
+) -> Any:
+    """`then(*operands)` if `predicate`, a bool of rank 0, is true, else `otherwise(*operands)`.
+
+    Both return trees of the same structure, shapes and dtypes. Both are computed, and the results
+    of one are taken: what is not taken costs its time. In gradients it is multiplied by zero, so
+    that its derivatives should be finite.
+    """
+    if tracing.current() is None:
+        return Jit(cond, static_argnums=(1, 2))(predicate, then, otherwise, *operands)
+    taken = _bool(predicate)
+    yes, structure = flatten(then(*operands))
+    no, found = flatten(otherwise(*operands))
+    if structure != found:
+        raise TypeError(
+            f"{where(user_location())}the branches of cond return different structures: "
+            f"{_names(structure)} and {_names(found)}"
+        )
+    pairs = zip(yes, no, strict=True)
+    return unflatten(structure, [select(taken, a, _like(a, b)) for a, b in pairs])
+
+
+_MOST_STEPS = 2**31 - 1
+
+
+def _bool(value: Any) -> Array:
+    """A condition. Raises: ShapeError, DTypeError unless it is one bool."""
+    outer = trace()
+    with tracing.located(outer):
+        found = lift(value)
+    if found.shape or found.dtype is not bool_:
+        raise ShapeError(
+            f"{where(user_location())}a condition is a bool of rank 0, not {found.type_text()}"
+        )
+    return found
+
+
+def _like(one: Any, other: Any) -> Array:
+    """`other`, of the type of `one`. Raises: ShapeError if it has another one."""
+    outer = trace()
+    with tracing.located(outer):
+        wanted, found = lift(one), lift(other)
+    if wanted.value.type != found.value.type:
+        raise ShapeError(
+            f"{where(user_location())}{wanted.type_text()} there is {found.type_text()} here: "
+            "steps and branches keep shapes and dtypes"
+        )
+    return found
+
+
 def _scan(
-    f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, length: int | None, reverse: bool
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any,
+    length: int | None,
+    reverse: bool,
+    early: bool = False,
 ) -> tuple[Any, Any]:
     outer, location = trace(), user_location()
     at = where(location)
@@ -106,7 +201,9 @@ def _scan(
         outer.emitter.insert(YieldOp(*[v.value for v in lifted], location=location))
     consts = isolated(block)
     operands = [c.value for c in carries], [x.value for x in stacks]
-    op = ScanOp(consts, *operands, count, Region(block), reverse=reverse, location=location)
+    op = ScanOp(
+        consts, *operands, count, Region(block), reverse=reverse, early=early, location=location
+    )
     outer.emitter.insert(op)
     results = [Tracer(outer, value) for value in op.results]
     last, stacked = results[: len(carries)], results[len(carries) :]

@@ -183,7 +183,8 @@ class _Host:
                 consts[number] = self._copied(consts[number], value.type, output=False)
         xs = [self._buffer(value) for value in scan.xs]
         last, ys = ([self.buffers[value] for value in values] for values in (scan.last, scan.ys))
-        self.emit.insert(LoopOp(scan.step, consts, last, xs, ys, scan.length, scan.reverse))
+        how = scan.length, scan.reverse, scan.early
+        self.emit.insert(LoopOp(scan.step, consts, last, xs, ys, *how))
 
     def _copied(self, buffer: SSAValue, type: Attribute, *, output: bool) -> SSAValue:
         copy = self._allocate(type, output=output)

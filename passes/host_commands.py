@@ -210,7 +210,8 @@ class Host:
             _refuse(op, f"{op.callee} is no private function")
         if not count:
             return
-        outer, loop = self.emit, LoopOp(count, Block())
+        going = None if op.early is None else self.buffers[op.carries[0]]
+        outer, loop = self.emit, LoopOp(count, Block(), going)
         outer.insert(loop)
         self.emit = Emitter(loop.body.block, location=op.location)
         self.loops.append(loop)

@@ -91,7 +91,8 @@ def _outlined(scan: ScanOp, name: str) -> func.FuncOp:
     Rewriter.erase_op(terminator)
     length = scan.length.value.data
     types = [*(v.type for v in carried), *(stack_type(v.type, length) for v in returned[count:])]
-    call = linalg_ext.ScanOp(name, scan.consts, scan.carries, xs, types, scan.length, scan.reverse)
+    how = scan.length, scan.reverse, scan.early
+    call = linalg_ext.ScanOp(name, scan.consts, scan.carries, xs, types, *how)
     last, stacks = outside.all(call)[:count], call.ys
     ys = [_elements(outside, s, shape_of(y)) for s, y in zip(stacks, scan.ys, strict=True)]
     scan.body.detach_block(block)

@@ -122,6 +122,11 @@ def active(
         if not results:
             return
         if isinstance(op, ScanOp):
+            if op.early is not None:
+                raise UnsupportedError(
+                    f"{where(op.location)}while_loop is not differentiable, as the number of its "
+                    "steps is not known before; scan and fori_loop are"
+                )
             _active_in_body(op, found)
             op = stacking(op)
             results = [result for result in op.results if is_float(element_of(result))]

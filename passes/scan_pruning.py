@@ -69,10 +69,11 @@ def prune(scan: ScanOp, sweep: Callable[[Block], None]) -> ScanOp:
     )
     before = parts.size
     inside = Emitter(block, before=block.first_op, location=scan.location)
-    _keep_constant(parts)
+    condition = arguments[first] if scan.early is not None else None
+    _keep_constant(parts, condition)
     _write_numbers(parts, inside)
     _share(parts)
-    _drop_unread(parts, block)
+    _drop_unread(parts, block, condition)
     sweep(block)
     for pairs in (parts.consts, parts.xs):
         pairs[:] = [(value, a) for value, a in pairs if a.first_use is not None]
@@ -81,13 +82,16 @@ def prune(scan: ScanOp, sweep: Callable[[Block], None]) -> ScanOp:
     return _rebuilt(scan, parts)
 
 
-def _keep_constant(parts: _Parts) -> None:
-    """Carries that every step passes on become consts."""
+def _keep_constant(parts: _Parts, condition: SSAValue | None) -> None:
+    """Carries that every step passes on become consts, but for a condition."""
+    changing: list[tuple[SSAValue, SSAValue, SSAValue, SSAValue]] = []
     for start, argument, value, result in parts.carries:
-        if argument is value:
+        if argument is value and argument is not condition:
             parts.consts.append((start, argument))
             result.replace_all_uses_with(start)
-    parts.carries = [carry for carry in parts.carries if carry[1] is not carry[2]]
+        else:
+            changing.append((start, argument, value, result))
+    parts.carries = changing
 
 
 def _write_numbers(parts: _Parts, inside: Emitter) -> None:
@@ -123,8 +127,8 @@ def _share(parts: _Parts) -> None:
             result.replace_all_uses_with(other)
 
 
-def _drop_unread(parts: _Parts, block: Block) -> None:
-    """Results that nothing reads, and carries that only they need."""
+def _drop_unread(parts: _Parts, block: Block, condition: SSAValue | None) -> None:
+    """Results that nothing reads, and carries that only they need, but for a condition."""
     parts.ys = [(value, result) for value, result in parts.ys if result.first_use is not None]
     needed = _Needed(block)
     for value, _ in parts.ys:
@@ -134,7 +138,8 @@ def _drop_unread(parts: _Parts, block: Block) -> None:
         more = [
             (argument, value)
             for _, argument, value, result in parts.carries
-            if argument not in kept and (result.first_use is not None or argument in needed.values)
+            if argument not in kept
+            and (argument is condition or result.first_use is not None or argument in needed.values)
         ]
         if not more:
             break
@@ -189,6 +194,7 @@ def _rebuilt(scan: ScanOp, parts: _Parts) -> ScanOp:
         scan.length.value.data,
         Region(block),
         reverse=scan.reverse is not None,
+        early=scan.early is not None,
         location=scan.location,
     )
     assert scan.parent is not None

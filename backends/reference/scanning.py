@@ -23,6 +23,8 @@ def scan(machine: Machine, op: ScanningOp, step: Block, operands: list[Any]) -> 
         for y in op.ys
     ]
     for t in op.steps:
+        if op.early is not None and not carries[0]:
+            break
         slices = [np.asarray(x[t]) for x in xs]
         carries, new = _split(Frame(machine).run(step, [*consts, *carries, *slices]), len(carries))
         for y, value in zip(ys, new, strict=True):
@@ -35,6 +37,8 @@ def loop(machine: Machine, op: LoopOp, step: Block, operands: list[Any]) -> Sequ
     sizes = len(op.consts), len(op.carries), len(op.xs)
     consts, carries, xs, ys = _split(operands, *sizes)
     for t in op.steps:
+        if op.early is not None and not carries[0].values():
+            break
         slices = [_copied(_slice(op, x, t)) for x in xs]
         values = Frame(machine).run(step, [*consts, *carries, *slices])
         kept, new = _split(values, len(carries))

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from stepwell.backends.errors import ArgumentError, DeviceMemoryError
+from stepwell.backends.errors import ArgumentError, DeviceError, DeviceMemoryError
 from stepwell.backends.packing import whole_words
 from stepwell.backends.program import (
     NUMPY_DTYPES,
@@ -36,6 +36,8 @@ from stepwell.backends.wgpu.profiler import Profile, summarize, timed
 
 Argument = DeviceArray | np.ndarray[Any, Any] | np.generic | bool | int | float
 _PLANS = 64
+_MOST_UNASKED = 64
+"""Steps of a loop that may end early between two questions whether it has."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ class CopyEnds:
 
 @dataclass(frozen=True)
 class LoopSteps:
-    """Steps that run again and again."""
+    """Steps that run again and again, while the first word of `going` is not zero."""
 
     count: int
     steps: Steps
+    going: Any = None
 
 
+_Encoded = list[native.Step] | native.CopyStep
 Steps = list[list[native.Step] | CopyEnds | LoopSteps]
 """The dispatches of a compute pass, or a copy, or a loop."""
 
@@ -115,27 +119,32 @@ class Executor:
         with self.device.lock:
             arrays, buffers, scalar_copies = self._prepare(arguments)
             plan = self._plan(arrays, buffers, scalar_copies)
-            with self.device.commands(f"running {self.program.name!r}") as encoder:
+            steps = self._in_order(plan.steps)
+            what, ended = f"running {self.program.name!r}", False
+            with self.device.commands(what) as encoder:
                 self._load_scalars(encoder, scalar_copies)
-                for step in _in_order(plan.steps):
-                    if isinstance(step, list):
-                        encoder.dispatches(step)
-                    else:
-                        encoder.copy(*step)
+                ended = _encode(encoder, steps)
+            while not ended:
+                with self.device.commands(what) as encoder:
+                    ended = _encode(encoder, steps)
             return self._finish(arrays, buffers)
 
     def profile(self, *arguments: Argument) -> tuple[tuple[DeviceArray, ...], Profile]:
         """Run the program once with a pass and two timestamps for every dispatch.
 
-        Raises what a call raises, and DeviceError on a device without timestamps.
+        Raises what a call raises, and DeviceError on a device without timestamps, or for a program
+        of which only a run says how many dispatches there are.
         """
         with self.device.lock:
             arrays, buffers, scalar_copies = self._prepare(arguments)
             plan = self._plan(arrays, buffers, scalar_copies)
+            if any(_waits(step) for step in plan.steps):
+                raise DeviceError(f"{self.program.name!r} has a while_loop, which has no profile")
             with timed(self.device, self.program.dispatches) as timer:
                 with self.device.commands(f"profiling {self.program.name!r}") as encoder:
                     self._load_scalars(encoder, scalar_copies)
-                    for step in _in_order(plan.steps):
+                    for step in self._in_order(plan.steps):
+                        assert step is not None
                         if isinstance(step, list):
                             for dispatch in step:
                                 timer.dispatch(encoder, dispatch)
@@ -144,6 +153,25 @@ class Executor:
                     timer.resolve(encoder)
                 times = timer.microseconds()
             return self._finish(arrays, buffers), summarize(self.program, times)
+
+    def _in_order(self, steps: Steps, iteration: int = 0) -> Iterator[_Encoded | None]:
+        """What is encoded, with None where all that was is to be submitted.
+
+        `iteration` is that of the loop that the steps are in. Loops that may end early are asked
+        after one step, two more, four more and so on.
+        """
+        for step in steps:
+            if isinstance(step, LoopSteps):
+                asked = 1
+                for inner in range(step.count):
+                    yield from self._in_order(step.steps, inner)
+                    if step.going is not None and inner + 1 == asked:
+                        yield None
+                        if not any(self.device.read_buffer(step.going, 4)):
+                            break
+                        asked += min(asked + 1, _MOST_UNASKED)
+            else:
+                yield step if isinstance(step, list) else step.at(iteration)
 
     def _shared_memory(self, index: int) -> Memory | None:
         buffer = self.program.buffers[index]
@@ -279,7 +307,8 @@ class Executor:
                 continue
             if isinstance(command, Loop):
                 inner = self._steps(command.commands, memories, groups)
-                steps.append(LoopSteps(command.count, inner))
+                going = None if command.going is None else memories[command.going].buffer
+                steps.append(LoopSteps(command.count, inner, going))
                 continue
             pipeline = self._pipelines[command.kernel]
             bindings = [(memories[i], self._binding_bytes[i]) for i in command.buffers]
@@ -321,14 +350,23 @@ class Executor:
         )
 
 
-def _in_order(steps: Steps, iteration: int = 0) -> Iterator[list[native.Step] | native.CopyStep]:
-    """What is encoded; `iteration` is that of the loop that the steps are in."""
+def _waits(step: list[native.Step] | CopyEnds | LoopSteps) -> bool:
+    """Whether only what the device computes says how often a step runs."""
+    if not isinstance(step, LoopSteps):
+        return False
+    return step.going is not None or any(map(_waits, step.steps))
+
+
+def _encode(encoder: native.Encoder, steps: Iterator[_Encoded | None]) -> bool:
+    """Records steps up to one that has to be waited for; whether there is none."""
     for step in steps:
-        if isinstance(step, LoopSteps):
-            for inner in range(step.count):
-                yield from _in_order(step.steps, inner)
+        if step is None:
+            return False
+        if isinstance(step, list):
+            encoder.dispatches(step)
         else:
-            yield step if isinstance(step, list) else step.at(iteration)
+            encoder.copy(*step)
+    return True
 
 
 def _check_memory(program: Program, device: Device) -> None:

@@ -39,6 +39,7 @@ class ScanOp(ScanningOp):
         body: Region,
         *,
         reverse: bool = False,
+        early: bool = False,
         location: LocationAttr | None = None,
     ):
         """`body` already yields."""
@@ -54,6 +55,7 @@ class ScanOp(ScanningOp):
             properties={
                 "length": IntegerAttr(length, i64),
                 "reverse": UnitAttr() if reverse else None,
+                "early": UnitAttr() if early else None,
             },
             regions=[body],
         )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 
 import stepwell as sw
 from stepwell.backends.program import Loop, Program, ProgramError
-from stepwell.dialects.errors import ShapeError
+from stepwell.dialects.errors import ShapeError, UnsupportedError
 
 torch: Any = pytest.importorskip("torch")
 
@@ -219,3 +219,66 @@ def test_errors_name_the_users_line() -> None:
         sw.scan(lambda c, x: ((c, c), x), 0, xs)
     with pytest.raises(TypeError, match="returns the next carry and a slice"):
         sw.scan(lambda c, x: c, 0, xs)
+
+
+def collatz(n: Any) -> Any:
+    def halve(state: Any) -> Any:
+        n, count = state
+        return sw.where(n % 2 == 0, n // 2, 3 * n + 1), count + 1
+
+    return sw.while_loop(lambda state: state[0] != 1, halve, (n, 0))[1]
+
+
+@pytest.mark.parametrize(("n", "steps"), [(1, 0), (2, 1), (27, 111), (97, 118)])
+def test_while_loop(n: int, steps: int) -> None:
+    assert int(sw.jit(collatz)(n)) == steps
+
+
+def test_while_loops_within_loops() -> None:
+    found = sw.jit(lambda xs: sw.scan(lambda c, x: (c + collatz(x), collatz(x)), 0, xs))(
+        np.array([3, 1, 7], np.int32)
+    )
+    assert int(found[0]) == 23 and np.asarray(found[1]).tolist() == [7, 0, 16]
+
+
+def test_newton_to_convergence() -> None:
+    def root(a: Any) -> Any:
+        def better(state: Any) -> Any:
+            x, _ = state
+            new = 0.5 * (x + a / x)
+            return new, sw.abs(new - x).max()
+
+        return sw.while_loop(lambda s: s[1] > 1e-6, better, (a, np.float32(1.0)))[0]
+
+    a = np.abs(random(9)) + 1
+    np.testing.assert_allclose(np.asarray(sw.jit(root)(a)), np.sqrt(a), rtol=1e-6)
+    with pytest.raises(UnsupportedError, match=r"test_control.py:\d+.*not differentiable"):
+        np.asarray(sw.grad(lambda a: root(a).sum())(a))
+
+
+def test_programs_with_loops_that_end_early_are_saved(tmp_path: Path) -> None:
+    program = sw.compile(collatz, sw.spec((), "i32"), target="software").program
+    program.save(tmp_path / "while.safetensors")
+    assert Program.load(tmp_path / "while.safetensors", trusted=True).commands == program.commands
+    (loop,) = (command for command in program.commands if isinstance(command, Loop))
+    for wrong in (len(program.buffers), -1):
+        with pytest.raises(ProgramError, match="cannot say when it ends"):
+            commands = tuple(replace(c, going=wrong) if c is loop else c for c in program.commands)
+            replace(program, commands=commands).validate()
+
+
+def test_cond() -> None:
+    def run(flag: Any, x: Any) -> Any:
+        return sw.cond(flag, lambda x: {"a": x * 2}, lambda x: {"a": x**2}, x)["a"].sum()
+
+    x = random(5)
+    for flag in (True, False):
+        value, slope = sw.value_and_grad(run, argnums=1)(np.bool_(flag), x)
+        np.testing.assert_allclose(float(value), (x * 2 if flag else x**2).sum(), rtol=1e-5)
+        np.testing.assert_allclose(np.asarray(slope), np.full(5, 2) if flag else 2 * x, rtol=1e-5)
+    with pytest.raises(TypeError, match="branches of cond return different structures"):
+        sw.cond(np.bool_(True), lambda x: x, lambda x: (x, x), x)
+    with pytest.raises(ShapeError, match="keep shapes and dtypes"):
+        sw.cond(np.bool_(True), lambda x: x, lambda x: x[:2], x)
+    with pytest.raises(ShapeError, match="a condition is a bool of rank 0"):
+        sw.cond(x > 0, lambda x: x, lambda x: x, x)

@@ -13,6 +13,9 @@ from stepwell.dialects.array.contraction import DotGeneralOp
 from stepwell.dialects.array.control import ScanOp
 from stepwell.dialects.array.differentiation import YieldOp
 from stepwell.dialects.array.elementwise import AddOp, MultiplyOp, TanhOp
+from stepwell.dialects.array.logic import LessOp, LogicalAndOp, WhereOp
+from stepwell.dialects.array.reduction import MaxOp
+from stepwell.dialects.array.shape import BroadcastOp
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.scanning import slice_type
 
@@ -57,6 +60,27 @@ def _cell_with(library: Any, weight: Any, start: Any, xs: Any, result: int) -> A
     return library.stack(shown) if result else state
 
 
+def _doubled(emit: Emitter, going: SSAValue, start: SSAValue, limit: SSAValue) -> SSAValue:
+    """Doubles its elements while the largest one is below the limit, and the first bool holds."""
+    block = Block(arg_types=[type_of(limit), type_of(going), type_of(start)])
+    inner = Emitter(block)
+    limit_, going_, value = block.args
+    after = inner(AddOp(value, value))
+    mask = inner(BroadcastOp(going_, type_of(start).get_shape(), []))
+    kept = inner(WhereOp(mask, after, value))
+    below = inner(LessOp(inner(MaxOp(kept, [0])), limit_))
+    inner.insert(YieldOp(inner(LogicalAndOp(going_, below)), kept))
+    scan = ScanOp([limit], [going, start], [], 2**31 - 1, Region(block), early=True)
+    return emit.all(scan)[1]
+
+
+def _doubled_in_numpy(going: Any, start: Any, limit: Any) -> Any:
+    while going:
+        start = start * 2
+        going = start.max() < limit
+    return start
+
+
 ROWS = [
     Row(
         ScanOp,
@@ -94,6 +118,19 @@ ROWS = [
                     ulps=32,
                 )
                 for result in (0, 2)
+            ),
+            *(
+                Case(
+                    f"while-{going}-{limit}",
+                    (
+                        Argument((), "bool", values=[going]),
+                        Argument((3,), "i32", (1, 9)),
+                        Argument((), "i32", values=[limit]),
+                    ),
+                    _doubled,
+                    _doubled_in_numpy,
+                )
+                for going, limit in ((1, 100), (1, 0), (0, 100), (1, 10**6))
             ),
         ],
     )

@@ -49,3 +49,25 @@ func.func @outside(%x: tensor<2xf32>) {
   // expected-error @below {{array.yield: ends the body of an array operation}}
   array.yield %x : tensor<2xf32>
 }
+
+// -----
+
+func.func @condition(%n: tensor<i32>) {
+  // expected-error @below {{array.scan: while its first carry, a tensor<i1>, is true}}
+  %0 = array.scan length 5 while consts() carries(%n : tensor<i32>) xs() -> tensor<i32> {
+  ^bb0(%a: tensor<i32>):
+    array.yield %a : tensor<i32>
+  }
+  func.return
+}
+
+// -----
+
+func.func @stacks(%go: tensor<i1>) {
+  // expected-error @below {{array.scan: one with while has carries only}}
+  %0, %1 = array.scan length 5 while consts() carries(%go : tensor<i1>) xs() -> tensor<i1>, tensor<5xi1> {
+  ^bb0(%a: tensor<i1>):
+    array.yield %a, %a : tensor<i1>, tensor<i1>
+  }
+  func.return
+}

@@ -17,3 +17,13 @@ func.func @scan(%w: tensor<2xf32>, %h: tensor<2xf32>, %n: tensor<i32>, %xs: tens
   }
   func.return
 }
+
+// CHECK-LABEL: @while
+func.func @while(%go: tensor<i1>, %n: tensor<i32>) {
+  // CHECK: %0, %1 = array.scan length 100 while consts() carries(%go, %n : tensor<i1>, tensor<i32>) xs() -> tensor<i1>, tensor<i32> {
+  %0, %1 = array.scan length 100 while consts() carries(%go, %n : tensor<i1>, tensor<i32>) xs() -> tensor<i1>, tensor<i32> {
+  ^bb0(%a: tensor<i1>, %b: tensor<i32>):
+    array.yield %a, %b : tensor<i1>, tensor<i32>
+  }
+  func.return
+}

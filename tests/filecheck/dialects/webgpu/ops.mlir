@@ -47,3 +47,12 @@ func.func @loop(%xs: !webgpu.buffer, %ys: !webgpu.buffer) {
   }
   func.return
 }
+
+// CHECK-LABEL: @while
+func.func @while(%x: !webgpu.buffer, %y: !webgpu.buffer) {
+  // CHECK: webgpu.loop 5 while %y {
+  webgpu.loop 5 while %y {
+    webgpu.copy %x, %y, 16
+  }
+  func.return
+}
