@@ -97,24 +97,28 @@ def cumulative_prod(
 
 
 @operation
-def cumulative_max(x: ArrayLike, /, *, axis: int = -1, reverse: bool = False) -> Array:
-    """The largest of the elements up to each one."""
+def cumulative_max(
+    x: ArrayLike, /, *, axis: int = -1, exclusive: bool = False, reverse: bool = False
+) -> Array:
+    """The largest of the elements up to each one; options as in `cumulative_sum`."""
     value = as_number(x)
     low, _ = _bounds(value.dtype)
-    return _scan("cumulative_max", value, axis, largest, low, exclusive=False, reverse=reverse)
+    return _scan("cumulative_max", value, axis, largest, low, exclusive, reverse)
 
 
 @operation
-def cumulative_min(x: ArrayLike, /, *, axis: int = -1, reverse: bool = False) -> Array:
-    """The smallest of the elements up to each one."""
+def cumulative_min(
+    x: ArrayLike, /, *, axis: int = -1, exclusive: bool = False, reverse: bool = False
+) -> Array:
+    """The smallest of the elements up to each one; options as in `cumulative_sum`."""
     value = as_number(x)
     _, high = _bounds(value.dtype)
-    return _scan("cumulative_min", value, axis, smallest, high, exclusive=False, reverse=reverse)
+    return _scan("cumulative_min", value, axis, smallest, high, exclusive, reverse)
 
 
 @operation
-def cumulative_logsumexp(x: ArrayLike, /, *, axis: int = -1, reverse: bool = False) -> Array:
+def cumulative_logsumexp(
+    x: ArrayLike, /, *, axis: int = -1, exclusive: bool = False, reverse: bool = False
+) -> Array:
     """The logarithm of the sum of the exponentials of the elements up to each one."""
-    return _scan(
-        "cumulative_logsumexp", as_float(x), axis, logsumexp, -inf, exclusive=False, reverse=reverse
-    )
+    return _scan("cumulative_logsumexp", as_float(x), axis, logsumexp, -inf, exclusive, reverse)

@@ -5,44 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import against_torch
 import numpy as np
 import pytest
+from against_torch import torch
 
 import stepwell as sw
 from stepwell.frontend.nn import functional as ours
 
-torch = pytest.importorskip("torch")
 theirs = torch.nn.functional
 
 Function = Callable[..., Any]
 
 
-def close(ours: Any, expected: Any) -> None:
-    np.testing.assert_allclose(np.asarray(ours), expected.detach().numpy(), rtol=2e-5, atol=2e-6)
-
-
 def compare(mine: Function, their: Function, arrays: list[np.ndarray[Any, Any]]) -> None:
-    """Values, and the gradients of a weighted sum of them, agree."""
-    floats = [i for i, a in enumerate(arrays) if a.dtype == np.float32]
-    tensors = [torch.tensor(a) if a.dtype == np.float32 else torch.tensor(a.astype(np.int64))
-               for a in arrays]  # fmt: skip
-    for i in floats:
-        tensors[i].requires_grad_()
-    expected = their(*tensors)
-    weights = np.random.default_rng(1).uniform(0.5, 1.5, tuple(expected.shape))
-    weights = np.asarray(weights, np.float32)
-    (expected * torch.tensor(weights)).sum().backward()
-
-    def objective(*operands: sw.Array) -> tuple[sw.Array, sw.Array]:
-        value = mine(*operands)
-        return (value * weights).sum(), value
-
-    run = sw.jit(sw.value_and_grad(objective, argnums=tuple(floats), has_aux=True))
-    (_, value), gradients = run(*arrays)
-    close(value, expected)
-    for i, gradient in zip(floats, gradients, strict=True):
-        found = tensors[i].grad
-        close(gradient, torch.zeros_like(tensors[i]) if found is None else found)
+    against_torch.compare(mine, their, *arrays)
 
 
 def numbers(*shape: int, seed: int = 0, low: float = -4.0, high: float = 8.0) -> Any:

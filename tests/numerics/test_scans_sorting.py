@@ -50,6 +50,22 @@ def test_exclusive_scans_leave_the_element_out(name: str, reverse: bool) -> None
     np.testing.assert_array_equal(ours, expected[:, ::-1] if reverse else expected)
 
 
+EXCLUSIVE = [
+    ("cumulative_max", np.maximum.accumulate, -math.inf),
+    ("cumulative_min", np.minimum.accumulate, math.inf),
+    ("cumulative_logsumexp", np.logaddexp.accumulate, -math.inf),
+]
+
+
+@pytest.mark.parametrize(("name", "theirs", "empty"), EXCLUSIVE)
+def test_exclusive_scans_begin_with_nothing(name: str, theirs: Any, empty: float) -> None:
+    x = numbers(2, 9)
+    found = getattr(sw, name)(x, exclusive=True)
+    first = np.full((2, 1), empty)
+    expected = np.concatenate([first, theirs(x.astype(np.float64), axis=1)[:, :-1]], axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["cumsum", "cumprod", "logcumsumexp", "cummax"])
 def test_gradients_of_scans(name: str) -> None:
     torch = pytest.importorskip("torch")
