@@ -35,7 +35,13 @@ from stepwell.passes.schedules.frame import (
     lanes,
     placed,
 )
-from stepwell.passes.schedules.reduction_plans import Plan, is_contiguous, levels, plans
+from stepwell.passes.schedules.reduction_plans import (
+    Plan,
+    is_contiguous,
+    levels,
+    plans,
+    shared_by_rows,
+)
 
 PARTS = 16
 """Subgroups of a row at most: every thread reads the results of all of them."""
@@ -74,7 +80,9 @@ class _Reduction:
         self.frame, self.plan, self.points = frame, plan, frame.points
         domain = frame.domain
         self.row_sizes, self.sizes = extents(domain.parallel), extents(domain.reduced)
-        self.teams = prod(self.row_sizes) // plan.row_width // domain.team
+        self.team = domain.team * plan.in_turn
+        """Rows that the same threads take, one after another."""
+        self.teams = prod(self.row_sizes) // plan.row_width // self.team
         self.length = prod(self.sizes)
         self.vector, self.lane = lanes(plan.row_width * plan.width)
         self.shared: dict[object, SSAValue] = {}
@@ -119,15 +127,18 @@ class _Reduction:
         stored = [o for o in self.frame.outputs if o.tensor in self.crossings]
 
         def row(number: Index, sums: Sequence[SSAValue]) -> Sequence[SSAValue]:
-            self._place(team * domain.team + number)
+            self._place(team * self.team + number)
             return self._row(inside, sums)
 
         steps = self.plan.held + (
             self.length // self.plan.width > self.plan.held * self.plan.threads
         )
         starts = [self._identity(fold) for _ in range(steps) for fold in domain.crossings]
-        sums = iter(self.frame.loop(domain.team, starts, row))
-        self._place(team * domain.team)
+        self._place(team * self.team)
+        if self.plan.in_turn > 1:
+            self._read_shared()
+        sums = iter(self.frame.loop(self.team, starts, row))
+        self._place(team * self.team)
 
         def store(*places: Mapped) -> tuple[()]:
             for mapped in places:
@@ -139,6 +150,13 @@ class _Reduction:
         if stored:
             self._at_each_step(inside, store)
         return ()
+
+    def _read_shared(self) -> None:
+        """Reads what is the same in every row, once for all that come."""
+        for step in range(self.plan.held):
+            mapped = self._at(self.part + step * self.plan.threads)
+            for tensor, place in shared_by_rows(self.frame.domain):
+                self.points.value(tensor, placed(place, mapped))
 
     def _place(self, row: Index) -> None:
         lane = self.lane if self.plan.row_width > 1 else ZERO

@@ -11,7 +11,7 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.passes import structured
-from stepwell.passes.domain import Domain, Fold
+from stepwell.passes.domain import Domain, Fold, Place
 from stepwell.passes.index import Index, Var, linearize
 from stepwell.passes.schedules.frame import extents
 from stepwell.passes.structured import shape_of
@@ -41,6 +41,8 @@ ACCESS, COMPILE = 6.0, 12e6
 """Nanoseconds of a lane's access to a vector, and of compiling a step, a loop or a meeting."""
 LAUNCHES = 100
 """How often a kernel is launched for once that it is compiled."""
+IN_TURN = 16
+"""Rows one after another that share what they read beside their own elements."""
 STRAIGHT = 1.25
 """Times what an access costs in long straight code, which no processor holds decoded."""
 MEETING = 4
@@ -77,6 +79,8 @@ class Plan:
     """Steps unrolled in the body of a loop over the others."""
     turning: bool = False
     """Whether every other pass goes over these backwards: what was read last is still near."""
+    in_turn: int = 1
+    """Rows that threads take one after another: what is the same in all of them is read once."""
 
 
 def plans(domain: Domain, target: Target) -> list[Plan]:
@@ -90,7 +94,9 @@ def plans(domain: Domain, target: Target) -> list[Plan]:
     if is_contiguous(domain, domain.reduced):
         width = WIDTH if length % WIDTH == 0 else 1
         work = _Work(rows, length // width, width * tensors, _passes(domain), True, target)
-        found = list(_along_rows(work, width, _shared_by_rows(domain)))
+        found = list(_along_rows(work, width, _beside_rows(domain)))
+        if not target.tiles_in_workgroup_memory and shared_by_rows(domain):
+            found = [_in_turn(plan, work) for plan in found]
     else:
         inner = extents(domain.parallel)[-1] if domain.parallel else 1
         row_width = WIDTH if inner % WIDTH == 0 and is_contiguous(domain, domain.parallel) else 1
@@ -254,13 +260,31 @@ def _rows_read(domain: Domain) -> list[SSAValue]:
     return [value for value in domain.inputs() if structured.size_of(value) >= size]
 
 
-def _shared_by_rows(domain: Domain) -> int:
+def _beside_rows(domain: Domain) -> int:
     """How many inputs differ along rows but are the same for several of them: gains, biases."""
     own = _rows_read(domain)
     return sum(
         value not in own and any(map(domain.spans_rows, domain.places[value]))
         for value in domain.inputs()
     )
+
+
+def shared_by_rows(domain: Domain) -> list[tuple[SSAValue, Place]]:
+    """The inputs that are the same in every row and differ along it, and where they are read."""
+    rows = {atom for variable in domain.parallel for atom in variable.terms}
+    return [
+        (value, place)
+        for value in domain.inputs()
+        for place in domain.places[value]
+        if domain.spans_rows(place) and not any(rows & index.variables() for index in place)
+    ]
+
+
+def _in_turn(plan: Plan, work: _Work) -> Plan:
+    """The plan for several rows in sequence, if it holds them whole."""
+    if plan.held == 0 or plan.held * plan.threads != work.steps or work.rows % IN_TURN:
+        return plan
+    return replace(plan, rows=max(1, plan.rows // IN_TURN), in_turn=IN_TURN)
 
 
 def is_contiguous(domain: Domain, variables: Sequence[Index]) -> bool:

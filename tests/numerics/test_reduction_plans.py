@@ -6,6 +6,7 @@ asked for here by name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -74,6 +75,27 @@ def test_plans(name: str, plan: Plan, target: str, monkeypatch: pytest.MonkeyPat
     _use(monkeypatch, plan)
     (found,) = on_device(program_of(traced(ours, [x]), target), [x])
     assert_close(found, numpy(x.astype(np.float64)), 2e-6)
+
+
+@pytest.mark.parametrize("threads", [8, 4])
+def test_in_turn(threads: int) -> None:
+    """Rows one after another: a gain is read before the first of them, and only there."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in ((64, 64), (64,))]
+
+    def ours(x: Any, gain: Any) -> Any:
+        return sw.softmax(x) * gain
+
+    plan = Plan(2, threads, 1, 4, 16 // threads, 1, in_turn=16)
+    with pytest.MonkeyPatch.context() as patch:
+        _use(patch, plan)
+        program = program_of(traced(ours, arrays), "software-subgroup8")
+        (found,) = on_device(program, arrays)
+    assert_close(found, _softmax(arrays[0].astype(np.float64)) * arrays[1], 2e-6)
+    (kernel,) = program.kernels.values()
+    before, loop = kernel.wgsl.split("for (", 1)
+    (gain,) = re.findall(r"(\w+): array<vec4<f32>, 16>", before)
+    assert f"{gain}[" in before and f"{gain}[" not in loop
 
 
 def test_turning(monkeypatch: pytest.MonkeyPatch) -> None:
