@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lowering import at_stage, on_device, program_of
+from shaders import tint_command, validate_tint
 
 import stepwell as sw
 from stepwell import nn
+from stepwell.backends.compiler import parse
+from stepwell.backends.reference import run
 from stepwell.dialects.errors import DTypeError, ShapeError
+from stepwell.passes.target import TARGETS
 
 DEVICES = ("reference", None)
 devices = pytest.mark.parametrize("device", DEVICES, ids=["reference", "device"])
@@ -205,3 +210,38 @@ def test_gradients_pass_through_packed_weights():
     weight = sw.jit(layer.dequantized)().numpy()
     gradient = sw.grad(lambda x: layer(x).sum())(x)
     np.testing.assert_allclose(gradient.numpy(), np.tile(weight.sum(0), (3, 1)), rtol=1e-5)
+
+
+def mixed(x, weight, scale, zero_point, columns):
+    """Packed operands in every place, packed results of a product, and of a map."""
+    wide = sw.dequantize_linear(weight, scale, zero_point, block_size=32)
+    product = x @ wide.T
+    integers = sw.matmul_integer((x * 10).astype(sw.int8), columns)
+    return product, integers, (product / 50).astype(sw.int8), sw.quantize_linear(x, 0.1, dtype="u4")
+
+
+@pytest.mark.parametrize("target", [target.name for target in TARGETS])
+@pytest.mark.parametrize(("rows", "depth", "columns"), [(1, 96, 37), (5, 128, 96), (70, 96, 37)])
+def test_every_schedule_reads_and_writes_what_is_packed(target, rows, depth, columns):
+    groups = -(-depth // 32)
+    arrays = [
+        floats(rows, depth),
+        integers(sw.uint4, columns, depth),
+        np.abs(floats(columns, groups, seed=1)),
+        integers(sw.uint4, columns, groups, seed=2),
+        integers(sw.int8, depth, columns, seed=3),
+    ]
+    dtypes = ("f32", "u4", "f32", "u4", "i8")
+    specs = [sw.spec(array.shape, d) for array, d in zip(arrays, dtypes, strict=True)]
+    text = sw.compile(mixed, *specs).ir("array")
+    expected = run(parse(text), "main", arrays)
+    program = program_of(parse(text), target)
+    if tint_command() is not None:
+        validate_tint([kernel.wgsl for kernel in program.kernels.values()])
+    # The interpreter also finds races and accesses out of bounds.
+    for results in (at_stage(parse(text), target, "tiled", arrays), on_device(program, arrays)):
+        for number, (found, exact) in enumerate(zip(results, expected, strict=True)):
+            assert found.dtype == exact.dtype
+            # Where the product falls next to a whole number, it may be truncated to either.
+            tolerance = {0: 1e-3, 2: 1}.get(number, 0)
+            np.testing.assert_allclose(found, exact, rtol=1e-4, atol=tolerance)
