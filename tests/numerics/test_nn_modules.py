@@ -136,6 +136,18 @@ def test_a_function_with_state_is_not_saved(tmp_path: Path) -> None:
     sw.save(sw.compile(module, specs), tmp_path / "model.safetensors")
 
 
+def test_state_is_not_updated_in_a_loop() -> None:
+    module = nn.BatchNorm1d(3)
+
+    def run(x: Any) -> Any:
+        return sw.fori_loop(0, 2, lambda _, value: module(value), x)
+
+    with pytest.raises(TypeError, match="assigned inside a branch or a loop"):
+        sw.jit(run)(numbers(4, 3))
+    module.eval()
+    assert sw.jit(run)(numbers(4, 3)).shape == (4, 3)
+
+
 def test_replaced_buffers_stay_replaced() -> None:
     module = nn.BatchNorm1d(2)
     values = {"running_mean": sw.asarray(np.ones(2, np.float32))}
