@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from math import prod
 
 from xdsl.dialects.linalg.ops import GenericOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.passes import structured
@@ -40,7 +40,7 @@ def join_crossings(grouping: Grouping, target: Target) -> None:
             for along in grouping.readers.get(largest, []):
                 joined = _joined(grouping, along, across, target)
                 if joined is not None:
-                    _replace(grouping, along, across, joined)
+                    replace(grouping, along, across, joined)
                     break
 
 
@@ -51,12 +51,24 @@ def _helps(target: Target) -> bool:
 
 def _joined(grouping: Grouping, along: Group, across: Group, target: Target) -> Group | None:
     """One group in place of two, if there may be."""
+    if along.domain.kind is not Kind.REDUCTION:
+        return None
+    crossings: set[Operation] = {
+        fold.op for fold in (*along.domain.crossings, *across.domain.folds)
+    }
+    group = united(grouping, along, across, crossings)
+    if group is None or {fold.op for fold in group.domain.crossings} != crossings:
+        return None
+    return group if _suits(group.domain, target) else None
+
+
+def united(grouping: Grouping, along: Group, across: Group, early: set[Operation]) -> Group | None:
+    """One group in place of two, if launches stay acyclic and its members share a domain."""
     bits, after = along.bit | across.bit, along.after | across.after
-    between = any(g.bit & after & ~bits and g.after & bits for g in grouping.groups)
-    if along is across or along.domain.kind is not Kind.REDUCTION or between:
+    if along is across or between(grouping, along, across):
         return None
     group = Group(along.number, Domain(), after & ~bits, along.members | across.members)
-    group.domain.crossings = [*along.domain.crossings, *across.domain.folds]
+    group.early = early
     stored = [
         value
         for value in (*along.domain.outputs, *across.domain.outputs)
@@ -69,7 +81,13 @@ def _joined(grouping: Grouping, along: Group, across: Group, target: Target) -> 
     group.boundaries = {
         value: (along.boundaries | across.boundaries)[value] for value in group.domain.outputs
     }
-    return group if _suits(group.domain, target) else None
+    return group
+
+
+def between(grouping: Grouping, along: Group, across: Group) -> bool:
+    """Whether something must run after one of two groups and before the other."""
+    bits, after = along.bit | across.bit, along.after | across.after
+    return any(g.bit & after & ~bits and g.after & bits for g in grouping.groups)
 
 
 def _suits(domain: Domain, target: Target) -> bool:
@@ -95,7 +113,7 @@ def _stride(domain: Domain, value: SSAValue, variable: Atom | None) -> int:
     return linearize(place, shape_of(value)).terms.get(variable, 0) if variable else 0
 
 
-def _replace(grouping: Grouping, along: Group, across: Group, joined: Group) -> None:
+def replace(grouping: Grouping, along: Group, across: Group, joined: Group) -> None:
     grouping.groups[grouping.groups.index(along)] = joined
     grouping.groups.remove(across)
     bits = along.bit | across.bit

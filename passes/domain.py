@@ -112,7 +112,7 @@ class Domain:
         assert isinstance(op, GenericOp)
         places = self.places.get(op.results[0], [])
         if stored and not places and kind is Kind.REDUCTION:
-            return self._add_crossing(op)
+            return None if self._add_sibling(op) else self._add_crossing(op)
         if len(places) != 1:
             return Boundary.PLACES
         refusal = (
@@ -157,6 +157,9 @@ class Domain:
         (result,) = op.results
         places = self.places.get(result, [])
         if stored:
+            if not places and (beside := self._spanning(shape_of(result))):
+                self._note(result, beside)
+                places = self.places[result]
             place = next((p for p in places if self._covers(p, result)), None)
             if place is None:
                 place = next((p for p in places if self._split_rows(p, result)), None)
@@ -225,6 +228,33 @@ class Domain:
             loops = delinearize(linearize(reduced, extents), sizes)
         self._fold(op, place, loops)
         return None
+
+    def _spanning(self, shape: tuple[int, ...]) -> Place | None:
+        """Where values of that shape are read, each element where its row is reduced."""
+        if self.kind is not Kind.REDUCTION:
+            return None
+        whole = [*self.parallel, *self.reduced]
+        places = (p for v, ps in self.places.items() if shape_of(v) == shape for p in ps)
+        return next((p for p in places if is_bijection(p, shape, whole)), None)
+
+    def _add_sibling(self, op: GenericOp) -> bool:
+        """Adds a reduction over the loops of another one that reads something as that one does."""
+        for fold in self.folds:
+            maps = {
+                map for map in structured.input_maps(fold.op) if map.num_dims == len(map.results)
+            }
+            if (
+                structured.loop_sizes(op) == structured.loop_sizes(fold.op)
+                and structured.reduction_flags(op) == structured.reduction_flags(fold.op)
+                and structured.output_map(op) == structured.output_map(fold.op)
+                and not maps.isdisjoint(structured.input_maps(op))
+            ):
+                flags = structured.reduction_flags(op)
+                reduced = [at for at, flag in zip(fold.loops, flags, strict=True) if flag]
+                self.outputs[op.results[0]] = fold.place
+                self._fold(op, fold.place, reduced)
+                return True
+        return False
 
     def _add_crossing(self, op: GenericOp) -> Boundary | None:
         """A reduction of as many neighbouring rows at a time as it has reduced iterations.

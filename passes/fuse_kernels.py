@@ -40,6 +40,7 @@ from stepwell.passes.boundary import BOUNDARY, Boundary, remark
 from stepwell.passes.crossings import join_crossings
 from stepwell.passes.donation import scalar_slots
 from stepwell.passes.grouping import Group, Grouping
+from stepwell.passes.siblings import join_siblings
 from stepwell.passes.structural_key import StructuralKeys
 from stepwell.passes.target import target_named
 
@@ -62,6 +63,7 @@ class FuseKernelsPass(ModulePass):
                 grouping = Grouping(function, target.max_storage_buffers)
                 grouping.run()
                 join_crossings(grouping, target)
+                join_siblings(grouping, target)
                 _outline(op, function, grouping, kernels, keys)
 
 

@@ -40,6 +40,8 @@ class Group:
     """Why each value that it stores is stored."""
     scan: ScanOp | None = None
     """The scan that stands in its place."""
+    early: set[Operation] = field(default_factory=set[Operation])
+    """Members that do not give the kernel its rows: these and what they read come first."""
     bit: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,10 +80,10 @@ class Grouping:
     def in_order(self, group: Group) -> list[Operation]:
         """The members of a group as its kernel has them.
 
-        They are in the order of the program, but for reductions across rows and what these read,
-        which come first: a domain is replayed from its last operation on, which gives it its rows.
+        They are in the order of the program, but for those that others give their rows to, and what
+        these read: a domain is replayed from its last operation on, which gives it its rows.
         """
-        early: set[object] = {fold.op for fold in group.domain.crossings}
+        early: set[object] = {*group.early}
         members = sorted(group.members, key=self.position.__getitem__)
         for op in reversed(members):
             if op in early:

@@ -41,6 +41,8 @@ from stepwell.passes.schedules.reduction_plans import (
     levels,
     plans,
     shared_by_rows,
+    whole_rows,
+    written_while_folding,
 )
 
 PARTS = 16
@@ -91,6 +93,8 @@ class _Reduction:
         self.backwards = False
         """Whether the next pass over a row goes backwards over what is not held."""
         self.levels = levels(domain)
+        self.whole = whole_rows(domain)
+        self.written_while_folding = written_while_folding(domain)
         self.crossings = {fold.op.results[0] for fold in domain.crossings}
         self.rows_together = plan.row_width == 1 and is_contiguous(domain, domain.reduced)
         """Whether the threads of a row are neighbours."""
@@ -168,18 +172,16 @@ class _Reduction:
             starts = [self._identity(fold) for fold in level]
             partial = [
                 self._across_lanes(fold, value)
-                for fold, value in zip(level, self._fold(level, starts), strict=True)
+                for fold, value in zip(level, self._fold(level, starts, inside), strict=True)
             ]
             for fold, value in zip(level, self._across_threads(level, partial), strict=True):
                 self.points.register(fold.op.results[0], placed(fold.place, self.row_mapped), value)
         if sums:
             sums = self._cross(sums)
-        spans_rows = self.frame.domain.spans_rows
         outputs = [o for o in self.frame.outputs if o.tensor not in self.crossings]
-        whole = [output for output in outputs if spans_rows(output.place)]
-        per_row = [output for output in outputs if not spans_rows(output.place)]
-        if whole:
-            self._write(whole, inside)
+        per_row = [output for output in outputs if output.tensor not in self.whole]
+        if self.whole and not self.written_while_folding:
+            self._write([output for output in outputs if output.tensor in self.whole], inside)
         if per_row:
             first = self.frame.below(self.part, 1)
             self.frame.when(
@@ -253,7 +255,16 @@ class _Reduction:
             carried = last(self._at(self.last), has_one, carried)
         return carried
 
-    def _fold(self, level: Sequence[Fold], starts: Sequence[SSAValue]) -> Sequence[SSAValue]:
+    def _fold(
+        self, level: Sequence[Fold], starts: Sequence[SSAValue], inside: SSAValue | None
+    ) -> Sequence[SSAValue]:
+        """Reduces a row, and stores what is to be stored of it, if nothing else does."""
+        outputs = [o for o in self.frame.outputs if o.tensor in self.whole]
+
+        def store(condition: SSAValue | None, *places: Mapped) -> None:
+            if self.written_while_folding:
+                self.frame.when(condition, lambda: self.frame.store(outputs, *places))
+
         def terms(mapped: Mapped) -> list[SSAValue]:
             return [self._term(fold, mapped) for fold in level]
 
@@ -267,11 +278,13 @@ class _Reduction:
             mapped: Mapped, has_one: SSAValue, carried: Sequence[SSAValue]
         ) -> Sequence[SSAValue]:
             new = terms(mapped)
+            store(self.frame.both(inside, has_one), mapped)
             return self.frame.when(has_one, lambda: joined(new, carried), lambda: carried)
 
         def several(places: Sequence[Mapped], carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
             for mapped in places:
                 carried = joined(terms(mapped), carried)
+            store(inside, *places)
             return carried
 
         return self._over_row(starts, several, last)

@@ -251,7 +251,38 @@ def _across_rows(work: _Work, row_width: int) -> Iterator[Plan]:
 
 def _passes(domain: Domain) -> int:
     """How often each element of a row is looked at: by reductions in turn, and to write results."""
-    return len(levels(domain)) + any(domain.spans_rows(place) for place in domain.outputs.values())
+    again = bool(domain.crossings or whole_rows(domain)) and not written_while_folding(domain)
+    return len(levels(domain)) + again
+
+
+def whole_rows(domain: Domain) -> list[SSAValue]:
+    """What is stored of every element of a row."""
+    crossed = {fold.op.results[0] for fold in domain.crossings}
+    return [
+        value
+        for value, place in domain.outputs.items()
+        if domain.spans_rows(place) and value not in crossed
+    ]
+
+
+def written_while_folding(domain: Domain) -> bool:
+    """Whether whole rows are stored in the one pass that reduces them: they need no result of it.
+
+    Nothing is overwritten in place then, since results of reductions are stored as well.
+    """
+    folds = {fold.op for fold in domain.folds}
+    pending, seen = whole_rows(domain), set[SSAValue]()
+    if not pending or domain.crossings or len(levels(domain)) > 1:
+        return False
+    while pending:
+        value = pending.pop()
+        owner = value.owner
+        if value not in seen and isinstance(owner, GenericOp):
+            if owner in folds:
+                return False
+            pending += [*owner.inputs, *structured.captured_tensors(owner)]
+        seen.add(value)
+    return True
 
 
 def _rows_read(domain: Domain) -> list[SSAValue]:

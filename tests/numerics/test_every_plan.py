@@ -1,6 +1,7 @@
-"""Maps and short sums by every plan that tuning may pick, at awkward shapes, on the device.
+"""Maps, sums and rows by every plan that tuning may pick, at awkward shapes, on the device.
 
-Products have tests of their own, `test_contraction_plans` and `test_register_plans`.
+Products have tests of their own, `test_contraction_plans` and `test_register_plans`; the plans that
+only long rows have are in `test_reduction_plans`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 from lowering import assert_close, on_device, program_of, traced
+from numpy.typing import NDArray
 
 import stepwell as sw
 from stepwell.passes.schedules import choice
 from stepwell.passes.schedules.choice import Choice
 from stepwell.passes.schedules.frame import Frame
 
+
+def _by_largest(x: NDArray[Any]) -> NDArray[Any]:
+    return x / x.max(axis=1, keepdims=True)
+
+
 WORK: dict[str, tuple[Callable[..., Any], Callable[..., Any], list[tuple[int, ...]]]] = {
     "map": (lambda x, y: sw.exp(x) * y.T, lambda x, y: np.exp(x) * y.T, [(37, 53), (53, 37)]),
     "sums": (lambda x: x.sum(axis=1), lambda x: x.sum(axis=1), [(19, 7)]),
+    "rows": (lambda x: x / x.max(axis=1, keepdims=True), _by_largest, [(5, 260)]),
+    "columns": (lambda x: x.sum(axis=0), lambda x: x.sum(axis=0), [(37, 12)]),
 }
 TARGETS = ("software", "desktop-workgroup48")
 

@@ -41,15 +41,16 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any], list[tuple[int, .
 }
 
 
+@pytest.mark.parametrize("target", ["software", "desktop"])
 @pytest.mark.parametrize("plan", [Plan(r, w) for r in (1, 2, 4) for w in (1, 4)], ids=str)
 @pytest.mark.parametrize("case", CASES)
-def test_plans(monkeypatch: pytest.MonkeyPatch, case: str, plan: Plan) -> None:
+def test_plans(monkeypatch: pytest.MonkeyPatch, case: str, plan: Plan, target: str) -> None:
     function, reference, shapes, dtype = CASES[case]
     every = short_reduction.plans
     admitted: list[Plan] = []
 
-    def only(domain: Any, target: Any) -> list[Plan]:
-        admitted.extend(every(domain, target))
+    def only(domain: Any, its_target: Any) -> list[Plan]:
+        admitted.extend(every(domain, its_target))
         return [found for found in admitted if found == plan]
 
     monkeypatch.setattr(short_reduction, "plans", only)
@@ -57,7 +58,7 @@ def test_plans(monkeypatch: pytest.MonkeyPatch, case: str, plan: Plan) -> None:
     rng = np.random.default_rng(0)
     numpy_dtype = np.float16 if dtype == "f16" else np.float32
     arrays = [rng.standard_normal(shape).astype(numpy_dtype) for shape in shapes]
-    program = program_of(traced(function, arrays), "desktop")
+    program = program_of(traced(function, arrays), target)
     if plan not in admitted:
         assert any(size % 4 for size in shapes[0][-2:])
         return

@@ -1,4 +1,5 @@
 // RUN: wgpu-opt %s --to=linalg -p fuse-kernels | filecheck %s
+// RUN: wgpu-opt %s --to=linalg -p 'fuse-kernels{target=desktop}' | filecheck %s --check-prefix=DESKTOP
 
 // A chain of maps is one kernel.
 // CHECK:      kernel.func @map_0(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) -> tensor<4x8xf32> {
@@ -264,4 +265,31 @@ func.func @once(%x: tensor<4x8xf32>, %w: tensor<8x8xf32>) -> tensor<4x8xf32> {
   %r = array.dot_general %q, %w batch [], [] contracting [1], [0] : (tensor<4x8xf32>, tensor<8x8xf32>) -> tensor<4x8xf32>
   %s = array.add %r, %t : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   func.return %s : tensor<4x8xf32>
+}
+
+// Sums over the same loops: on a GPU, one kernel reads %x once.
+// CHECK:        func.func @moments
+// CHECK-COUNT-2:  kernel.launch
+// DESKTOP:      func.func @moments
+// DESKTOP-NEXT:   %[[Q:.*]], %[[S:.*]] = kernel.launch @reduction_{{.*}}(%x)
+// DESKTOP-NEXT:   func.return %[[S]], %[[Q]]
+func.func @moments(%x: tensor<64x96xf32>) -> (tensor<96xf32>, tensor<96xf32>) {
+  %s = array.sum %x axes [0] : (tensor<64x96xf32>) -> tensor<96xf32>
+  %m = array.multiply %x, %x : (tensor<64x96xf32>, tensor<64x96xf32>) -> tensor<64x96xf32>
+  %q = array.sum %m axes [0] : (tensor<64x96xf32>) -> tensor<96xf32>
+  func.return %s, %q : tensor<96xf32>, tensor<96xf32>
+}
+
+// Rows too long for registers: the kernel along them keeps their sums, and the one across them, which
+// reads all of %x for the columns, writes the rows.
+// DESKTOP:      func.func @long_rows
+// DESKTOP-NEXT:   %[[S:.*]] = kernel.launch @reduction_{{.*}}(%x)
+// DESKTOP-NEXT:   %[[C:.*]], %[[Y:.*]] = kernel.launch @reduction_{{.*}}(%x, %[[S]])
+// DESKTOP-NEXT:   func.return %[[Y]], %[[C]]
+func.func @long_rows(%x: tensor<64x50000xf32>) -> (tensor<64x50000xf32>, tensor<50000xf32>) {
+  %s = array.sum %x axes [1] : (tensor<64x50000xf32>) -> tensor<64xf32>
+  %b = array.broadcast %s shape [64, 50000] dims [0] : (tensor<64xf32>) -> tensor<64x50000xf32>
+  %y = array.multiply %x, %b : (tensor<64x50000xf32>, tensor<64x50000xf32>) -> tensor<64x50000xf32>
+  %c = array.sum %x axes [0] : (tensor<64x50000xf32>) -> tensor<50000xf32>
+  func.return %y, %c : tensor<64x50000xf32>, tensor<50000xf32>
 }
