@@ -94,7 +94,7 @@ def arange(
     if not steps < 2**31:
         raise ShapeError(f"arange: from {start} to {stop} by {step} are no countable elements")
     count = max(ceil(steps), 0) if steps > 0 else 0
-    work = natural if wanted is bool_ else wanted
+    work = natural if wanted is bool_ or wanted.is_narrow else wanted
     positions = emit(IotaOp((count,), 0, DTYPES[work.name]))
     result = positions if step == 1 else positions * lift(step, work)
     result = result if start == 0 else result + lift(start, work)

@@ -37,6 +37,7 @@ from stepwell.dialects.array.base import (
     element_of,
     ints,
     is_bool,
+    is_narrow,
     numpy_dtype,
     shape_of,
     signless,
@@ -655,8 +656,8 @@ class IotaOp(IndexedOp):
     ) -> Sequence[Tensor]:
         shape, element = values(properties["shape"]), properties["element"]
         _check_axes(cls.name, [int(number(properties["axis"]))], len(shape), "axis")
-        if dtype_name(element) == "bool":
-            raise DTypeError(f"{cls.name}: positions are no bool; compare instead")
+        if dtype_name(element) == "bool" or is_narrow(element):
+            raise DTypeError(f"{cls.name}: positions are no {dtype_name(element)}; cast them")
         return (tensor(shape, element),)
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:

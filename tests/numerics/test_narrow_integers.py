@@ -170,6 +170,17 @@ def sw_errors():
     return DTypeError
 
 
+@devices
+def test_made_of_nothing(device):
+    made = sw.jit(
+        lambda: (sw.arange(200, dtype=sw.int8), sw.eye(3, dtype=sw.uint4), sw.zeros(5, dtype="i2")),
+        device=device,
+    )()
+    assert [array.dtype for array in made] == [sw.int8, sw.uint4, sw.int2]
+    np.testing.assert_array_equal(made[0].numpy(), np.arange(200).astype(np.int8))
+    np.testing.assert_array_equal(made[1].numpy(), np.eye(3))
+
+
 def test_dtypes_by_name():
     assert repr(sw.int4) == "stepwell.int4" and str(sw.uint8) == "u8"
     ml_dtypes = pytest.importorskip("ml_dtypes")

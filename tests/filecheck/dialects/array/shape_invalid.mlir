@@ -81,7 +81,7 @@ func.func @f(%x: tensor<2xf32>, %y: tensor<2xi32>) {
 // -----
 
 func.func @f() {
-  // expected-error @below {{array.iota: positions are no bool; compare instead}}
+  // expected-error @below {{array.iota: positions are no bool; cast them}}
   %0 = array.iota i1 shape [2] axis 0 : tensor<2xi1>
   func.return
 }
