@@ -34,6 +34,7 @@ from stepwell.dialects.array.canonicalize import rules_of
 from stepwell.dialects.array.control import ScanOp
 from stepwell.dialects.emit import Emitter
 from stepwell.passes.scan_pruning import inline, prune
+from stepwell.passes.scan_sums import sum_outside
 
 
 @dataclass(frozen=True)
@@ -104,5 +105,5 @@ def _sweep(block: Block) -> None:
             if all(result.first_use is None for result in op.results):
                 block.erase_op(op)
             elif isinstance(op, ScanOp):
-                before = prune(op, _sweep).prev_op
+                before = prune(sum_outside(op), _sweep).prev_op
         op = before

@@ -79,3 +79,30 @@ func.func @short(%h: tensor<2xf32>, %xs: tensor<1x2xf32>, %none: tensor<0x2xf32>
   }
   func.return %0, %1, %2, %3 : tensor<2xf32>, tensor<1x2xf32>, tensor<2xf32>, tensor<0x2xf32>
 }
+
+// What a scan adds up of products, step by step, is one product of all steps; so is a sum of what is
+// stacked for it.
+// CHECK-LABEL: @sums
+// CHECK-NEXT:    %[[D:.*]] = array.scan length 5 consts() carries() xs(%b : tensor<5x3x4xf32>) -> tensor<5x3x4xf32> {
+// CHECK:           array.exp
+// CHECK:           array.yield
+// CHECK-NEXT:    }
+// CHECK-NEXT:    %[[W:.*]] = array.dot_general %a, %[[D]] batch [], [] contracting [0, 1], [0, 1] : (tensor<5x3x4xf32>, tensor<5x3x4xf32>) -> tensor<4x4xf32>
+// CHECK-NEXT:    %[[T:.*]] = array.transpose %[[W]]
+// CHECK-NEXT:    %[[S:.*]] = array.sum %[[D]] axes [0, 1]
+// CHECK-NEXT:    %[[B:.*]] = array.add %s, %[[S]]
+// CHECK-NEXT:    func.return %[[T]], %[[B]]
+func.func @sums(%a: tensor<5x3x4xf32>, %b: tensor<5x3x4xf32>, %s: tensor<4xf32>) -> (tensor<4x4xf32>, tensor<4xf32>) {
+  %zero = array.full 0.0 : f32 shape [4, 4] : tensor<4x4xf32>
+  %0, %1 = array.scan length 5 consts() carries(%zero, %s : tensor<4x4xf32>, tensor<4xf32>) xs(%a, %b : tensor<5x3x4xf32>, tensor<5x3x4xf32>) -> tensor<4x4xf32>, tensor<4xf32> {
+  ^bb0(%c: tensor<4x4xf32>, %d: tensor<4xf32>, %e: tensor<3x4xf32>, %f: tensor<3x4xf32>):
+    %2 = array.exp %f : (tensor<3x4xf32>) -> tensor<3x4xf32>
+    %3 = array.dot_general %e, %2 batch [], [] contracting [0], [0] : (tensor<3x4xf32>, tensor<3x4xf32>) -> tensor<4x4xf32>
+    %4 = array.transpose %3 permutation [1, 0] : (tensor<4x4xf32>) -> tensor<4x4xf32>
+    %5 = array.add %c, %4 : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+    %6 = array.sum %2 axes [0] : (tensor<3x4xf32>) -> tensor<4xf32>
+    %7 = array.add %d, %6 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+    array.yield %5, %7 : tensor<4x4xf32>, tensor<4xf32>
+  }
+  func.return %0, %1 : tensor<4x4xf32>, tensor<4xf32>
+}
