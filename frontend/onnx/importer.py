@@ -31,7 +31,7 @@ from stepwell.frontend.onnx.registry import HANDLERS, Node, Value
 from stepwell.frontend.shaping import stack, unstack
 from stepwell.frontend.tracing import named
 
-_FAMILIES = "elementwise networks quantization recurrent reduction resize shape"
+_FAMILIES = "elementwise fourier networks quantization recurrent reduction resize shape"
 for _family in _FAMILIES.split():
     import_module(f"stepwell.frontend.onnx.{_family}")
 

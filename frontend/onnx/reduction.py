@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import prod
+from math import inf, prod
 from typing import Any
+
+import numpy as np
 
 from stepwell.frontend import operations as sw
 from stepwell.frontend.array import Array
@@ -56,8 +58,23 @@ def _reduce(node: Node, x: Array, axes: Value | None = None) -> Result:
         along = None
     keep = bool(node.get("keepdims", 1))
     over = None if along is None else tuple(along)
+    if node.op in _OF_NONE and x.size == 0 and x.dtype.name != "bool":
+        return _of_none(node, x, over, keep)
     reduced = _REDUCTIONS[node.op](x, axis=over, keepdims=keep)
     return sw.astype(reduced, x.dtype)
+
+
+_OF_NONE = {"ReduceMax": -inf, "ReduceMin": inf, "ReduceLogSumExp": -inf}
+
+
+def _of_none(node: Node, x: Array, axis: tuple[int, ...] | None, keep: bool) -> Array:
+    """What ONNX gives for no elements: the least or the greatest number there is."""
+    value = _OF_NONE[node.op]
+    if not x.dtype.is_float:
+        limits = np.iinfo(x.dtype.numpy)
+        value = limits.min if value < 0 else limits.max
+    shape = np.zeros(x.shape).sum(axis=axis, keepdims=keep).shape
+    return sw.full(shape, value, dtype=x.dtype)
 
 
 def _elementwise(node: Node, x: Array) -> Array:

@@ -222,6 +222,13 @@ def _gather(node: Node, x: Array, indices: Array) -> Result:
     return sw.take(x, from_start(indices, x.shape[axis]), axis=axis)
 
 
+@handler("Compress", known=[1])
+def _compress(node: Node, x: Array, condition: Value) -> Result:
+    kept = np.flatnonzero(np.asarray(condition)).astype(np.int32)
+    axis = node.get("axis")
+    return sw.take(sw.reshape(x, [-1]) if axis is None else x, lift(kept), axis=axis or 0)
+
+
 @handler("GatherElements")
 def _gather_elements(node: Node, x: Array, indices: Array) -> Result:
     axis = node.get("axis", 0)
