@@ -306,3 +306,23 @@ def test_recurrent_networks_equal_torch() -> None:
     y = sw.onnx.load(proto)({"x": x})["y"]
     expected = net(torch.tensor(x))[0].detach().numpy().reshape(6, 2, 2, 4).transpose(0, 2, 1, 3)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_transform_of_another_length_equals_numpy() -> None:
+    """Cut, continued with zeros, one-sided and back."""
+    x = np.random.default_rng(0).normal(size=(2, 9, 3, 1)).astype(np.float32)
+    for length in (7, 9, 12):
+        proto = model(
+            [
+                helper.make_node("DFT", ["x", "n", "axis"], ["half"], onesided=1),
+                helper.make_node("DFT", ["half", "n", "axis"], ["back"], onesided=1, inverse=1),
+            ],
+            [info("x", FLOAT, x.shape)], [info("half", FLOAT, None), info("back", FLOAT, None)],
+            n=np.array(length), axis=np.array(1),
+        )  # fmt: skip
+        found = sw.onnx.load(proto)({"x": x})
+        half = np.fft.rfft(x[..., 0], length, axis=1)
+        expected = np.stack([half.real, half.imag], axis=-1)
+        np.testing.assert_allclose(found["half"], expected, rtol=1e-4, atol=1e-5)
+        back = np.fft.irfft(half, length, axis=1)[..., None]
+        np.testing.assert_allclose(found["back"], back, rtol=1e-4, atol=1e-5)
