@@ -272,7 +272,7 @@ def written_while_folding(domain: Domain) -> bool:
     """
     folds = {fold.op for fold in domain.folds}
     pending, seen = whole_rows(domain), set[SSAValue]()
-    if not pending or domain.crossings or len(levels(domain)) > 1:
+    if not pending or domain.crossings or len(levels(domain)) != 1:
         return False
     while pending:
         value = pending.pop()
