@@ -33,7 +33,7 @@ def join_siblings(grouping: Grouping, target: Target) -> None:
         if group in grouping.groups and _sums_only(group):
             _join(grouping, group, target)
     for across in list(grouping.groups):
-        if _sums_only(across):
+        if across in grouping.groups and _sums_only(across):
             for along in list(grouping.readers.get(_largest(across), [])):
                 if _is_long(along, target) and _moved(grouping, along, across, target):
                     break

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+import stepwell as sw
+
 pytest.importorskip("onnx")
 
 from onnx_cases import cases, ledger, verdict
@@ -26,3 +28,10 @@ def test_verdicts(part: int) -> None:
     found = {name: verdict(name) for name in names}
     changed = {n: v for n, v in found.items() if v[0] != expected[n][0]}
     assert not changed, f"not as in the ledger (python tests/onnx_cases.py writes it): {changed}"
+
+
+@pytest.mark.parametrize("kind", ["gated_delta_mqa", "gated_delta_gqa", "prefill_with_past"])
+def test_programs_for_gpus(kind: str) -> None:
+    """Steps whose sums go along and across the same rows: kernels are joined again and again."""
+    model = cases()[f"test_linear_attention_{kind}_expanded"].model
+    assert sw.onnx.load(model).lower(target="desktop").program.dispatches
