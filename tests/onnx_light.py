@@ -44,7 +44,10 @@ def model(name: str) -> ModelProto:
             kept.append(node)
     del graph.node[:], graph.initializer[:]
     graph.node.extend(kept)
-    graph.initializer.extend(numpy_helper.from_array(value, key) for key, value in known.items())
+    read = {name for node in kept for name in node.input}
+    graph.initializer.extend(
+        numpy_helper.from_array(value, key) for key, value in known.items() if key in read
+    )
     inputs = [value for value in graph.input if value.name not in known and "data_0" in value.name]
     del graph.input[:]
     graph.input.extend(inputs)
