@@ -32,9 +32,7 @@ STEPS = 16
 
 def join_crossings(grouping: Grouping, target: Target) -> None:
     """Joins the groups of a function where that keeps launches acyclic and within limits."""
-    for across in list(grouping.groups) if _helps(target) else ():
-        if across not in grouping.groups:  # It was joined as the one along.
-            continue
+    for across in grouping.standing() if _helps(target) else ():
         domain = across.domain
         stored = {fold.op.results[0] for fold in domain.folds}
         if stored and stored == domain.outputs.keys():

@@ -9,7 +9,7 @@ keeps the reasons.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from xdsl.dialects import func
@@ -76,6 +76,12 @@ class Grouping:
                 self._place(op)
             elif isinstance(op, ScanOp):
                 self._place_scan(op)
+
+    def standing(self) -> Iterator[Group]:
+        """The groups of now, but for those that are joined into others on the way."""
+        for group in list(self.groups):
+            if group in self.groups:
+                yield group
 
     def in_order(self, group: Group) -> list[Operation]:
         """The members of a group as its kernel has them.

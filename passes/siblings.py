@@ -29,11 +29,11 @@ def join_siblings(grouping: Grouping, target: Target) -> None:
     """Joins groups of a function, and moves results between them, where GPUs read less so."""
     if not target.tiles_in_workgroup_memory:
         return
-    for group in list(grouping.groups):
-        if group in grouping.groups and _sums_only(group):
+    for group in grouping.standing():
+        if _sums_only(group):
             _join(grouping, group, target)
-    for across in list(grouping.groups):
-        if across in grouping.groups and _sums_only(across):
+    for across in grouping.standing():
+        if _sums_only(across):
             for along in list(grouping.readers.get(_largest(across), [])):
                 if _is_long(along, target) and _moved(grouping, along, across, target):
                     break
