@@ -1,8 +1,8 @@
 """What the compiler knows of a device: limits and features that schedules depend on.
 
 A target's name is its class followed by what else kernels may count on, as in
-"desktop-subgroup32-workgroup32-threads512": subgroups of 32 lanes, 32 KiB of workgroup memory and
-workgroups of 512 threads.
+"desktop-subgroup32-workgroup32-threads512-buffers10": subgroups of 32 lanes, 32 KiB of workgroup
+memory, workgroups of 512 threads and kernels that bind 10 storage buffers.
 """
 
 from __future__ import annotations
@@ -96,7 +96,10 @@ SUBGROUP_SIZES = (4, 8, 16, 32, 64, 128)
 WIDE_THREADS = 512
 """Threads of a workgroup that has a long row, where a device allows as many."""
 
-_FEATURE = re.compile(r"-(subgroup|workgroup|threads)(\d+)")
+MANY_BUFFERS = 10
+"""Storage buffers of a kernel, where a device allows as many: the next step that browsers grant."""
+
+_FEATURE = re.compile(r"-(subgroup|workgroup|threads|buffers)(\d+)")
 
 
 def target_named(name: str) -> Target:
@@ -122,6 +125,8 @@ def _with_features(target: Target, name: str) -> Target:
             target = replace(target, subgroup_size=number, row_threads=threads)
         elif feature == "workgroup":
             target = replace(target, max_workgroup_bytes=number << 10)
+        elif feature == "buffers":
+            target = replace(target, max_storage_buffers=number)
         elif number & (number - 1) or not number:
             raise StepwellError(f"target '{name}': {number} threads are no power of two")
         else:
@@ -130,10 +135,14 @@ def _with_features(target: Target, name: str) -> Target:
 
 
 def with_features(
-    base: str, subgroup_size: int | None, workgroup_bytes: int, workgroup_threads: int
+    base: str,
+    subgroup_size: int | None,
+    workgroup_bytes: int,
+    workgroup_threads: int,
+    storage_buffers: int,
 ) -> str:
     """The name of the target `base` on a device with that measured subgroup size, that much
-    workgroup memory and that many threads of a workgroup."""
+    workgroup memory, that many threads of a workgroup and storage buffers of a kernel."""
     name = base
     if subgroup_size in SUBGROUP_SIZES:
         name += f"-subgroup{subgroup_size}"
@@ -141,4 +150,6 @@ def with_features(
         name += f"-workgroup{workgroup_bytes >> 10}"
     if workgroup_threads >= WIDE_THREADS and target_named(base).tiles_in_workgroup_memory:
         name += f"-threads{WIDE_THREADS}"
+    if storage_buffers >= MANY_BUFFERS:
+        name += f"-buffers{MANY_BUFFERS}"
     return name

@@ -404,6 +404,7 @@ def _describe(
                 granted["max-compute-invocations-per-workgroup"],
                 granted["max-compute-workgroup-size-x"],
             ),
+            granted["max-storage-buffers-per-shader-stage"],
         ),
     )
 
