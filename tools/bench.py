@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
+import stepwell
 from stepwell.backends.device import open_device
 from stepwell.backends.errors import ArgumentError, DeviceError
 from stepwell.dialects.errors import StepwellError
@@ -123,7 +124,7 @@ def _about(settings: Settings) -> dict[str, str]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "device": str(open_device(settings.device)),
-        "stepwell": version("stepwell"),
+        "stepwell": stepwell.__version__,
         "xdsl": version("xdsl"),
         "wgpu": version("wgpu"),
         "python": platform.python_version(),

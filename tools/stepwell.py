@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+import stepwell
+
 COMMANDS = {
     "bench": ("bench", "measure compile and run times, with peers beside them"),
     "docs": ("docs", "write the generated tables of the README, or check them"),
@@ -32,9 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, rest = arguments[0], arguments[1:]
     if name == "--version":
-        from importlib.metadata import version
-
-        print(f"stepwell {version('stepwell')}")
+        print(f"stepwell {stepwell.__version__}")
         return 0
     if name not in COMMANDS:
         from stepwell.tools.driver.suggest import did_you_mean

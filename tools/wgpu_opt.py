@@ -17,6 +17,7 @@ from xdsl.utils.arg_spec import parse_spec
 from xdsl.utils.exceptions import ArgSpecParseError
 from xdsl.utils.target import Target
 
+import stepwell
 from stepwell.tools.driver.arguments import build_parser, pass_options
 from stepwell.tools.driver.diagnostics import Diagnostic, DiagnosticError, UsageError
 from stepwell.tools.driver.expected import check_expected
@@ -73,7 +74,7 @@ def _run(argv: Sequence[str]) -> int:
     if args.version:
         from importlib.metadata import version
 
-        print(f"wgpu-opt {version('stepwell')} on xDSL {version('xdsl')}")
+        print(f"wgpu-opt {stepwell.__version__} on xDSL {version('xdsl')}")
         return 0
     if args.list_passes:
         print(list_passes(universe.all_passes), end="")

@@ -84,6 +84,23 @@ def test_long_rows(shape: tuple[int, int], target: str) -> None:
     assert min(written) <= 16 * shape[0], "more than sums of rows is kept"
 
 
+@pytest.mark.parametrize(("target", "most"), [("desktop", 8), ("desktop-buffers10", 10)])
+def test_buffers(target: str, most: int) -> None:
+    """A layer norm's results and sums of columns are one kernel where that may bind 10 buffers."""
+    x, shift, flow = _arrays(5, 20992)
+
+    def ours(x: Any, gain: Any, shift: Any, flow: Any) -> Any:
+        def value(x: Any, gain: Any, shift: Any) -> Any:
+            return sw.sum(sw.layer_norm(x, x.shape[-1], gain, shift) * flow)
+
+        return sw.grad(value, (0, 1, 2))(x, gain, shift)
+
+    program = program_of(traced(ours, [x, shift, shift, flow]), target)
+    bound = [len(kernel.accesses) for kernel in program.kernels.values()]
+    assert max(bound) <= most
+    assert (most in bound) == (most == 10), "the case has no use for more buffers"
+
+
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same of short rows, interpreted as threads: no races, nothing out of bounds."""
     monkeypatch.setattr(siblings, "_is_long", lambda *_: True)

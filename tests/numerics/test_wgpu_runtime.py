@@ -580,6 +580,7 @@ def test_description(device: Device) -> None:
     assert about.target_name.startswith("software" if about.is_software else "desktop")
     assert target.subgroup_size == about.subgroup_size
     assert target.max_workgroup_bytes <= about.limits["max-compute-workgroup-storage-size"]
+    assert target.max_storage_buffers <= about.limits["max-storage-buffers-per-shader-stage"]
     if "subgroups" in about.features:
         assert about.subgroup_size in (4, 8, 16, 32, 64, 128)
     else:

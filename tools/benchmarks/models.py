@@ -40,6 +40,19 @@ class MLPSize:
         return f"{'-'.join(map(str, self.widths))} batch {self.batch}"
 
 
+@dataclass(frozen=True)
+class LSTMSize:
+    """The sizes of an LSTM whose inputs are as wide as its states, and of its batches."""
+
+    layers: int
+    width: int
+    time: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.layers} layers, D{self.width} T{self.time} B{self.batch}"
+
+
 class Block(nn.Module):
     """Causal self-attention and a perceptron, each after a norm and beside a residual."""
 
@@ -95,6 +108,26 @@ def mlp_step(size: MLPSize, device: str | None = None) -> tuple[TrainStep, Batch
     y = rng.integers(0, size.widths[-1], size.batch).astype(np.int32)
     model = nn.Sequential(*layers[:-1])
     return sw.train_step(model, sw.cross_entropy, sw.optim.Adam(lr=1e-3), device=device), (x, y)
+
+
+class Sequence(nn.Module):
+    """The outputs of an LSTM at every position of [time, batch, width] inputs."""
+
+    def __init__(self, size: LSTMSize):
+        super().__init__()
+        self.lstm = nn.LSTM(size.width, size.width, size.layers)
+
+    def forward(self, x: sw.Array) -> sw.Array:
+        return self.lstm(x)[0]
+
+
+def lstm_step(size: LSTMSize, device: str | None = None) -> tuple[TrainStep, Batch]:
+    """An Adam step of a recurrent network, and a batch for it."""
+    rng = np.random.default_rng(0)
+    shape = (size.time, size.batch, size.width)
+    x, y = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
+    step = sw.train_step(Sequence(size), sw.mse_loss, sw.optim.Adam(lr=1e-3), device=device)
+    return step, (x, y)
 
 
 def gpt_step(size: GPTSize, device: str | None = None) -> tuple[TrainStep, Batch]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from math import prod
 from typing import Any
 
 import numpy as np
 
 import stepwell as sw
+from stepwell.frontend.dtypes import as_dtype
 
 Shape = tuple[int, ...]
 Size = tuple[Any, ...]
@@ -24,7 +26,7 @@ _POOL = 1_000_003
 
 @dataclass(frozen=True)
 class Given:
-    """An input: normal numbers of a float type, or integers below `limit`."""
+    """An input: normal numbers of a float type, integers below `limit`, or any narrow ones."""
 
     shape: Shape
     dtype: str = "f32"
@@ -35,8 +37,13 @@ class Given:
         rng, count = np.random.default_rng(seed), min(prod(self.shape), _POOL)
         if self.limit:
             return np.resize(rng.integers(0, self.limit, count).astype(np.int32), self.shape)
-        dtype = np.float16 if self.dtype == "f16" else np.float32
-        return np.resize(rng.standard_normal(count, np.float32).astype(dtype), self.shape)
+        if (dtype := as_dtype(self.dtype)).is_narrow:
+            low, high = dtype.limits
+            named = np if dtype.bits >= 8 else import_module("ml_dtypes")
+            values = rng.integers(low, high + 1, count).astype(getattr(named, self.dtype))
+            return np.resize(values, self.shape)
+        values = rng.standard_normal(count, np.float32).astype(dtype.numpy)
+        return np.resize(values, self.shape)
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,16 @@ def _matmul(size: Size) -> list[Given]:
 def _batched(size: Size) -> list[Given]:
     b, m, k, n = size
     return _like((b, m, k), (b, k, n))
+
+
+def _packed(size: Size) -> list[Given]:
+    rows, width, group, dtype = size
+    return [Given((rows, width)), Given((width, width), dtype), Given((width, width // group))]
+
+
+def _quantized(x: Sequence[sw.Array], size: Size) -> sw.Array:
+    value, weight, scale = x
+    return value @ sw.dequantize_linear(weight, scale, axis=1, block_size=size[2]).mT
 
 
 def _weighted(count: int) -> Callable[[Size], list[Given]]:
@@ -114,6 +131,7 @@ PROBLEMS: Mapping[str, Problem] = {
         lambda size: _like((size[1], size[0]), size[1:]), lambda x, _: x[0].mT @ x[1]
     ),
     "batched": Problem(_batched, lambda x, _: x[0] @ x[1]),
+    "quantized": Problem(_packed, _quantized),
     "gemv": Problem(lambda size: _like(size * 2, size), lambda x, _: x[0] @ x[1]),
     "chain": Problem(
         lambda size: _like(size[:1], dtype=_dtype(size)),

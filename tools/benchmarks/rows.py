@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+from stepwell.frontend.dtypes import as_dtype
 from stepwell.tools.benchmarks.figures import Bar
-from stepwell.tools.benchmarks.models import GPTSize, MLPSize
+from stepwell.tools.benchmarks.models import GPTSize, LSTMSize, MLPSize
 
 MLP = MLPSize((784, 512, 512, 10), 128)
 TINY_MLP = MLPSize((16, 8, 4), 4)
@@ -19,6 +20,8 @@ GPT_SMALL = GPTSize(layers=4, width=256, heads=8, context=128, batch=8, vocabula
 GPT_LARGE = GPTSize(layers=12, width=768, heads=12, context=256, batch=4, vocabulary=8192)
 GPT2 = GPTSize(layers=12, width=768, heads=12, context=1024, batch=8, vocabulary=50304)
 BLOCK = GPTSize(1, 768, 12, 256, 1, 1)
+LSTM = LSTMSize(layers=2, width=256, time=128, batch=32)
+TINY_LSTM = LSTMSize(layers=1, width=8, time=4, batch=2)
 TINY_GPT = GPTSize(layers=1, width=16, heads=2, context=8, batch=2, vocabulary=32)
 
 
@@ -190,8 +193,23 @@ def _embedding(rows: int, width: int, tokens: int, *bars: Bar) -> list[Task]:
     ]  # fmt: skip
 
 
-def _model(name: str, kind: str, size: GPTSize | MLPSize, *bars: Bar) -> Task:
-    whats = {"gpt": "GPT training step", "mlp": "MLP training step", "block": "GPT block"}
+def _quantized(dtype: str, rows: int, width: int, group: int) -> Task:
+    """A square layer that reads packed integers, with a scale for each group of them."""
+    weights = width * width * as_dtype(dtype).bits // 8 + 4 * width * width // group
+    return Task(
+        f"matmul-{dtype}-{rows}", "quantized",
+        f"[{rows}, {width}] f32 @ [{width}, {width}] {dtype}, a scale for {group}",
+        (rows, width, group, dtype), 2 * rows * width * width, weights + 8 * rows * width,
+    )  # fmt: skip
+
+
+def _model(name: str, kind: str, size: GPTSize | LSTMSize | MLPSize, *bars: Bar) -> Task:
+    whats = {
+        "gpt": "GPT training step",
+        "lstm": "LSTM training step",
+        "mlp": "MLP training step",
+        "block": "GPT block",
+    }
     return Task(name, kind, f"{whats[kind]}, {size}", (size,), bars=bars, tolerance=1e-3)
 
 
@@ -230,7 +248,9 @@ GPU = _each(
     _convolutions("7x7", 32, 3, 224, 64, 7, 2),
     _convolutions("depthwise", 32, 64, 56, 64, 3, groups=64),
     _embedding(50304, 768, 8192, Bar("torch", 1.0, 1.5)),
+    (_quantized(dtype, rows, 8192, 128) for dtype in ("int8", "int4") for rows in (1, 16)),
     _model("mlp", "mlp", MLP),
+    _model("lstm", "lstm", LSTM),
     _model("gpt", "gpt", GPT_SMALL, Bar("torch", 1.2, 2.0), Bar("tinygrad", 5, 10)),
     _model("gpt-large", "gpt", GPT_LARGE, Bar("torch", 0.9, 1.1), Bar("tinygrad", 5, 10)),
     _model("gpt-2", "gpt", GPT2, Bar("torch", 0.9, 1.1), Bar("tinygrad", 5, 10)),
@@ -271,7 +291,9 @@ QUICK = _each(
     _attention(1, 2, 8, 4),
     _convolutions("3x3", 1, 4, 8, 4, 3),
     _embedding(32, 8, 16),
+    _quantized("int4", 2, 16, 8),
     _model("mlp", "mlp", TINY_MLP),
+    _model("lstm", "lstm", TINY_LSTM),
     _model("block", "block", TINY_GPT),
     replace(_model("gpt", "gpt", TINY_GPT), first=60.0),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stepwell.tools.benchmarks.figures import Work
-from stepwell.tools.benchmarks.models import GPTSize, MLPSize
+from stepwell.tools.benchmarks.models import GPTSize, LSTMSize, MLPSize
 from stepwell.tools.benchmarks.problems import Values
 from stepwell.tools.benchmarks.rows import Task
 
@@ -31,6 +31,7 @@ class TorchPeer:
         self.models: Mapping[str, Callable[..., Work]] = {
             "mlp": self._mlp,
             "block": self._block,
+            "lstm": self._lstm,
             "gpt": self._gpt,
         }
         torch, functional = self.torch, self.functional
@@ -41,6 +42,7 @@ class TorchPeer:
             "matmul_tn": lambda x, _: x[0].mT @ x[1],
             "batched": lambda x, _: x[0] @ x[1],
             "gemv": lambda x, _: x[0] @ x[1],
+            "quantized": lambda x, size: self._quantized(*x, size[2]),
             "chain": lambda x, _: torch.exp(-torch.abs(x[0] * 1.5 + 0.25)) * x[0],
             "gelu": lambda x, _: self._gelu(x[0] * 1.5 + 0.25),
             "softmax": lambda x, _: torch.softmax(x[0], -1),
@@ -73,7 +75,7 @@ class TorchPeer:
         """The task on the same inputs."""
         if task.kind in self.models:
             return self.models[task.kind](*task.size)
-        placed = [self.torch.from_numpy(values) for values in inputs]
+        placed = [self.torch.from_numpy(_known(values)) for values in inputs]
         tensors = [tensor.cuda() for tensor in placed] if self.cuda else placed
         function = self.functions[task.kind]
         if not task.backward:
@@ -154,6 +156,16 @@ class TorchPeer:
         y = self._integers(size.widths[-1], size.batch)
         return self._train(model, lambda: self.functional.cross_entropy(model(x), y))
 
+    def _lstm(self, size: LSTMSize) -> Work:
+        model = self._placed(self.torch.nn.LSTM(size.width, size.width, size.layers))
+        x, y = (self._normal(size.time, size.batch, size.width) for _ in range(2))
+        return self._train(model, lambda: self.functional.mse_loss(model(x)[0], y))
+
+    def _quantized(self, x: Any, weight: Any, scale: Any, group: int) -> Any:
+        """Eager PyTorch widens the weights, then multiplies."""
+        wide = weight.to(x.dtype).unflatten(1, (-1, group)) * scale[..., None]
+        return x @ wide.flatten(1).mT
+
     def _placed(self, model: Any) -> Any:
         return model.to("cuda") if self.cuda else model
 
@@ -202,3 +214,8 @@ class TorchPeer:
             return self.functional.cross_entropy(logits.flatten(0, 1), target.flatten())
 
         return self._train(model, loss)
+
+
+def _known(values: Values) -> Values:
+    """The values, in bytes where PyTorch has no such type."""
+    return values if values.dtype.isbuiltin == 1 else values.astype(np.int8)

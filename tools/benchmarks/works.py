@@ -13,7 +13,15 @@ from stepwell.backends.device import ReferenceDevice, open_device
 from stepwell.backends.program import Program
 from stepwell.frontend.executable import Executable
 from stepwell.tools.benchmarks.figures import Settings, Work
-from stepwell.tools.benchmarks.models import Block, GPTSize, MLPSize, gpt_step, mlp_step
+from stepwell.tools.benchmarks.models import (
+    Block,
+    GPTSize,
+    LSTMSize,
+    MLPSize,
+    gpt_step,
+    lstm_step,
+    mlp_step,
+)
 from stepwell.tools.benchmarks.problems import PROBLEMS, Values, inputs_of, ours
 from stepwell.tools.benchmarks.rows import GPU, QUICK, SOFTWARE, Task
 
@@ -53,6 +61,8 @@ def prepare(task: Task, settings: Settings) -> Prepared:
     match task.kind:
         case "block":
             return _block(device, *task.size)
+        case "lstm":
+            return _train(device, lstm_step(_only(task, LSTMSize), device))
         case "mlp":
             return _train(device, mlp_step(_only(task, MLPSize), device))
         case "gpt":
