@@ -42,7 +42,7 @@ class TorchPeer:
             "matmul_tn": lambda x, _: x[0].mT @ x[1],
             "batched": lambda x, _: x[0] @ x[1],
             "gemv": lambda x, _: x[0] @ x[1],
-            "quantized": lambda x, size: self._quantized(*x, size[2]),
+            "quantized": lambda x, size: self._quantized(x, size[2]),
             "chain": lambda x, _: torch.exp(-torch.abs(x[0] * 1.5 + 0.25)) * x[0],
             "gelu": lambda x, _: self._gelu(x[0] * 1.5 + 0.25),
             "softmax": lambda x, _: torch.softmax(x[0], -1),
@@ -161,8 +161,9 @@ class TorchPeer:
         x, y = (self._normal(size.time, size.batch, size.width) for _ in range(2))
         return self._train(model, lambda: self.functional.mse_loss(model(x)[0], y))
 
-    def _quantized(self, x: Any, weight: Any, scale: Any, group: int) -> Any:
+    def _quantized(self, x: Any, group: int) -> Any:
         """Eager PyTorch widens the weights, then multiplies."""
+        x, weight, scale = x
         wide = weight.to(x.dtype).unflatten(1, (-1, group)) * scale[..., None]
         return x @ wide.flatten(1).mT
 
