@@ -13,6 +13,7 @@ from typing import ClassVar
 from xdsl.dialects.builtin import (
     AnyTensorTypeConstr,
     BoolAttr,
+    DenseArrayBase,
     FlatSymbolRefAttrConstr,
     FloatAttr,
     IntegerAttr,
@@ -20,6 +21,8 @@ from xdsl.dialects.builtin import (
     TensorType,
     UnitAttr,
     f32,
+    i32,
+    i64,
 )
 from xdsl.ir import Attribute, Dialect, Operation, SSAValue
 from xdsl.irdl import (
@@ -30,6 +33,7 @@ from xdsl.irdl import (
     prop_def,
     result_def,
     traits_def,
+    var_operand_def,
 )
 from xdsl.traits import Pure, SymbolUserOpInterface
 from xdsl.utils.exceptions import VerifyException
@@ -194,6 +198,71 @@ class AttentionKeyGradientOp(AttentionGradientOp):
         self.check_types("dout", "logsumexp", "delta", "dkey", "dvalue")
 
 
+@irdl_op_definition
+class InsertSliceOp(IRDLOperation):
+    """The destination with the update written over a window of it, of the update's shape.
+
+    `offsets` say where the window begins. An offset of -1 is the next of `starts`, which are
+    tensors of one i32 and clamped so that the window lies within the destination. Where the
+    destination's memory may be overwritten, nothing but the window is written.
+    """
+
+    name = "linalg_ext.insert_slice"
+    update = operand_def(AnyTensorTypeConstr)
+    destination = operand_def(AnyTensorTypeConstr)
+    starts = var_operand_def(TensorType.constr(i32))
+    offsets = prop_def(DenseArrayBase.constr(i64))
+    result = result_def(AnyTensorTypeConstr)
+
+    traits = traits_def(Pure())
+
+    assembly_format = (
+        "$update `into` $destination `offsets` $offsets (`starts` $starts^)? attr-dict `:` "
+        "functional-type(operands, results)"
+    )
+
+    def __init__(
+        self, update: SSAValue, destination: SSAValue, offsets: Sequence[int],
+        starts: Sequence[SSAValue] = (),
+    ):  # fmt: skip
+        super().__init__(
+            operands=[update, destination, starts],
+            result_types=[destination.type],
+            properties={"offsets": DenseArrayBase.from_list(i64, list(offsets))},
+        )
+
+    def begins(self) -> list[tuple[int, SSAValue | None]]:
+        """For each dimension, where the window begins; or the last such place, and what says it."""
+        starts = iter(self.starts)
+        sizes = zip(_shape(self.destination), _shape(self.update), strict=True)
+        return [
+            (size - extent, next(starts)) if offset < 0 else (offset, None)
+            for offset, (size, extent) in zip(self.offsets.get_values(), sizes, strict=True)
+        ]
+
+    def verify_(self) -> None:
+        types = self.update.type, self.destination.type
+        if not all(isinstance(t, TensorType) and t.has_static_shape() for t in types):
+            raise VerifyException(f"{self.name}: update and destination are static tensors")
+        if self.result.type != self.destination.type:
+            raise VerifyException(f"{self.name}: the result has the type of the destination")
+        window, shape = _shape(self.update), _shape(self.destination)
+        offsets = self.offsets.get_values()
+        if _element(self.update) != _element(self.destination):
+            raise VerifyException(f"{self.name}: update and destination differ in element type")
+        if not len(window) == len(shape) == len(offsets) or any(
+            max(offset, 0) + extent > size
+            for offset, extent, size in zip(offsets, window, shape, strict=True)
+        ):
+            raise VerifyException(
+                f"{self.name}: a window {window} at {offsets} does not fit into {shape}"
+            )
+        if any(_shape(start) for start in self.starts):
+            raise VerifyException(f"{self.name}: starts have rank 0")
+        if sum(offset < 0 for offset in offsets) != len(self.starts):
+            raise VerifyException(f"{self.name}: every offset of -1 takes one of the starts")
+
+
 class _CalleeIsStep(SymbolUserOpInterface):
     """The callee is a function whose types are those of a step."""
 
@@ -251,5 +320,6 @@ def _element(value: SSAValue) -> Attribute:
 
 
 LinalgExt = Dialect(
-    "linalg_ext", [AttentionOp, AttentionQueryGradientOp, AttentionKeyGradientOp, ScanOp]
+    "linalg_ext",
+    [AttentionOp, AttentionQueryGradientOp, AttentionKeyGradientOp, InsertSliceOp, ScanOp],
 )

@@ -20,6 +20,8 @@ class Boundary(Enum):
 
     RETURNED = "returned"
     SHARED = "read by other kernels too"
+    WINDOW = "written over a part of another value"
+    OVERWRITTEN = "the kernel overwrites what it is computed from"
     WHOLE = "of attention, which is a kernel of its own"
     COSTLY = "several kernels read it, and computing it again in each costs more"
     REREAD = "the kernel would compute it many times over"

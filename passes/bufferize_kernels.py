@@ -20,6 +20,9 @@ A result overwrites its donated argument when the kernel reads each element of i
 writes that element, and every other reader can run before. Launches are reordered for that. In the
 same way a result overwrites a temporary that no later launch reads: both live in one buffer.
 
+A kernel that inserts into an argument overwrites it: a window is written, the rest stays. Where it
+must not, it gets a copy.
+
 A `linalg_ext.scan` becomes a `kernel.loop`, whose carries are buffers that its steps change: those
 of their first values, if these may be overwritten, or copies.
 """
@@ -48,7 +51,7 @@ from stepwell.dialects.emit import Emitter, memref_type
 from stepwell.dialects.kernel import FuncOp, LaunchOp, LoopOp, ReturnOp
 from stepwell.dialects.linalg_ext import ScanOp
 from stepwell.passes.donation import donated_arguments, donations, is_step, scalar_slots
-from stepwell.passes.in_place import Launches
+from stepwell.passes.in_place import Launches, destinations
 
 KIND = "stepwell.kind"
 """On `memref.alloc`: "output" for what the caller receives."""
@@ -143,19 +146,24 @@ class _Host:
         self, launch: LaunchOp, overwritten: dict[SSAValue, SSAValue], kept: set[SSAValue]
     ) -> None:
         self.emit.location = launch.location
+        name = launch.callee.root_reference.data
         arguments = [self._buffer(value) for value in launch.arguments]
+        inserted = destinations(self.kernels[name])
         reused: list[int | None] = []
-        for result in launch.outputs:
+        for number, result in enumerate(launch.outputs):
             donor = overwritten.get(result)
-            reused.append(_position(donor, launch.arguments))
+            reused.append(inserted.get(number, _position(donor, launch.arguments)))
             if donor is not None:
                 destination = self.buffers[donor]
             else:
                 destination = self._allocate(result.type, output=result in kept)
             self.buffers[result] = destination
-            if reused[-1] is None:
+            position = reused[-1]
+            if position is None:
                 arguments.append(destination)
-        name = launch.callee.root_reference.data
+            elif arguments[position] is not destination:
+                self.emit.insert(memref.CopyOp(arguments[position], destination))
+                arguments[position] = destination
         key = (name, tuple(reused))
         if key not in self.variants:
             same = sum(other == name for other, _ in self.variants)

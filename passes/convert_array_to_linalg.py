@@ -27,6 +27,7 @@ from stepwell.dialects.array.base import (
     ArrayOp,
     ElementwiseOp,
     IndexedOp,
+    InsertionOp,
     ReductionOp,
     Tensor,
     ViewOp,
@@ -49,6 +50,7 @@ from stepwell.passes.linalg_forms import (
     generic,
     identity,
     indices,
+    insertion_form,
     map_form,
     projection,
     reduction_form,
@@ -84,12 +86,31 @@ def _view(op: ViewOp, emit: Emitter, operands: Values) -> SSAValue:
 
 def _indexed(op: IndexedOp, emit: Emitter, operands: Values) -> SSAValue:
     result = _result(op)
-    own, rest = operands[: op.ALIGNED], operands[op.ALIGNED :]
+
+    def body(inner: Emitter, _: Values) -> SSAValue:
+        return op.point(inner, indices(inner, result.get_num_dims()), operands)
+
+    return map_form(emit, [], result, body)
+
+
+def _insertion(op: InsertionOp, emit: Emitter, operands: Values) -> SSAValue:
+    destination, update = operands[:2]
+    offsets, starts = op.window()
+    lowered = dict(zip(op.operands, operands, strict=True))
+    signed = [_signed(emit, start, lowered[start]) for start in starts]
+    return insertion_form(emit, update, destination, offsets, signed)
+
+
+def _signed(emit: Emitter, position: SSAValue, lowered: SSAValue) -> SSAValue:
+    """A position, or the largest signed one if it is beyond that."""
+    if not is_unsigned(type_of(position).element_type):
+        return lowered
 
     def body(inner: Emitter, arguments: Values) -> SSAValue:
-        return op.point(inner, indices(inner, result.get_num_dims()), [*arguments[:-1], *rest])
+        largest = inner.constant((1 << 31) - 1, arguments[0].type)
+        return inner(arith.MinUIOp(arguments[0], largest))
 
-    return map_form(emit, own, result, body)
+    return map_form(emit, [lowered], type_of(lowered), body)
 
 
 def _narrow(emit: Emitter, value: SSAValue, result: Tensor) -> SSAValue:
@@ -180,6 +201,7 @@ _FORMS: dict[type[ArrayOp], Form] = {
     ElementwiseOp: _elementwise,
     ViewOp: _view,
     IndexedOp: _indexed,
+    InsertionOp: _insertion,
     ReductionOp: _reduction,
     DotGeneralOp: _dot_general,
     FullOp: _full,

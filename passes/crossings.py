@@ -17,9 +17,9 @@ from xdsl.ir import Operation, SSAValue
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain
-from stepwell.passes.grouping import Group, Grouping, tensors_read
+from stepwell.passes.grouping import Group, Grouping
 from stepwell.passes.index import Atom, linearize
-from stepwell.passes.structured import Kind, kind_of, shape_of
+from stepwell.passes.structured import Kind, kind_of, shape_of, tensors_read
 from stepwell.passes.target import Target
 
 SHORTEST = 16

@@ -18,7 +18,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr
 
 from stepwell.dialects.errors import UnsupportedError, where
-from stepwell.dialects.linalg_ext import AttendingOp
+from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.index import (
@@ -64,7 +64,10 @@ class Domain:
     places: dict[SSAValue, list[Place]] = field(default_factory=dict[SSAValue, list[Place]])
     """Every distinct index at which each value is read."""
     outputs: dict[SSAValue, Place] = field(default_factory=dict[SSAValue, Place])
-    """The values that the kernel stores, and where in the domain each element is computed."""
+    """The values that the kernel stores, and where in the domain each element is computed; of an
+    insertion, each element of the update."""
+    destination: SSAValue | None = None
+    """The value of which the kernel overwrites a window, and which it does not read."""
     folds: list[Fold] = field(default_factory=list[Fold])
     crossings: list[Fold] = field(default_factory=list[Fold])
     """Reductions across the rows that `folds` go along: each of `team` rows in order, stored."""
@@ -77,7 +80,7 @@ class Domain:
         Raises: UnsupportedError for an operation that cannot share it.
         """
         domain = Domain()
-        structures = FillOp | GenericOp | AttendingOp
+        structures = FillOp | GenericOp | AttendingOp | InsertSliceOp
         for op in reversed([op for op in ops if isinstance(op, structures)]):
             kept = any(result in stored for result in op.results)
             read = kept or any(result in domain.places for result in op.results)
@@ -98,6 +101,14 @@ class Domain:
         own = {result for op in self.members for result in op.results}
         return [value for value in self.places if value not in own]
 
+    def arguments(self) -> list[SSAValue]:
+        """What the kernel takes: the values read, and the one that it overwrites."""
+        return [*self.inputs(), *([] if self.destination is None else [self.destination])]
+
+    def overwrites(self, op: Operation) -> bool:
+        """Whether the kernel overwrites what an operation reads."""
+        return self.destination is not None and self.destination in structured.tensors_read(op)
+
     def add(self, op: Operation, *, stored: bool) -> Boundary | None:
         """Adds an operation whose consumers in the kernel are all there, or says why it cannot be.
 
@@ -106,6 +117,10 @@ class Domain:
         if not self.members:
             self._root(op)
             return None
+        if isinstance(op, InsertSliceOp):
+            return Boundary.WINDOW
+        if self.overwrites(op):
+            return Boundary.OVERWRITTEN
         kind = kind_of(op)
         if kind in (Kind.VIEW, Kind.MAP):
             return self._add_map(op, stored)
@@ -128,6 +143,9 @@ class Domain:
         kind = kind_of(op)
         if kind is Kind.ATTENTION:
             self._attention(op)
+            return
+        if isinstance(op, InsertSliceOp):
+            self._insertion(op)
             return
         (result,) = op.results
         self.parallel = [var(size) for size in shape_of(result)]
@@ -152,6 +170,17 @@ class Domain:
                 self.outputs[result] = tuple(var(size) for size in shape_of(result))
         for operand in op.operands:
             self._note(operand, tuple(var(size) for size in shape_of(operand)))
+
+    def _insertion(self, op: InsertSliceOp) -> None:
+        """Runs over the update; each element has a place of its own in the destination."""
+        self.parallel = [var(size) for size in shape_of(op.update)]
+        place = tuple(self.parallel)
+        self.outputs[op.result] = place
+        self.destination = op.destination
+        self.members.append(op)
+        self._note(op.update, place)
+        for start in op.starts:
+            self._note(start, ())
 
     def _add_map(self, op: Operation, stored: bool) -> Boundary | None:
         (result,) = op.results

@@ -34,7 +34,7 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.build import append, clone
 from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
-from stepwell.dialects.linalg_ext import AttendingOp
+from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import BOUNDARY, Boundary, remark
 from stepwell.passes.crossings import join_crossings
@@ -89,7 +89,7 @@ def _outline(
                 scan.operands[index] = _on_host(launched.get(value, value))
             continue
         members = grouping.in_order(group)
-        inputs = group.domain.inputs()
+        inputs = group.domain.arguments()
         outputs = list(group.domain.outputs)
         arg_attrs: list[dict[str, Attribute]] = [
             {SCALAR: IntegerAttr(slots[value], i32)} if value in slots else {} for value in inputs
@@ -128,7 +128,7 @@ def _on_host(value: SSAValue) -> SSAValue:
     return value
 
 
-_PURE = (GenericOp, FillOp, AttendingOp, tensor.EmptyOp, arith.ConstantOp)
+_PURE = (GenericOp, FillOp, AttendingOp, InsertSliceOp, tensor.EmptyOp, arith.ConstantOp)
 
 
 def _in_order(groups: list[Group]) -> list[Group]:

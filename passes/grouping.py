@@ -16,12 +16,12 @@ from xdsl.dialects import func
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import Operation, SSAValue
 
-from stepwell.dialects.linalg_ext import AttendingOp, ScanOp
+from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp, ScanOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.domain import Domain
 from stepwell.passes.donation import donated_arguments, scalar_slots
-from stepwell.passes.structured import Kind, kind_of
+from stepwell.passes.structured import Kind, kind_of, tensors_read
 from stepwell.passes.work import byte_size
 
 
@@ -57,8 +57,8 @@ class Grouping:
         self.max_buffers = max_buffers
         self.groups: list[Group] = []
         self.readers: dict[SSAValue, list[Group]] = {}
-        self.scans: dict[SSAValue, list[Group]] = {}
-        """The scans that read a value."""
+        self.wholes: dict[SSAValue, list[Group]] = {}
+        """The groups that take a value as a buffer: scans, and insertions into it."""
         self.kinds: dict[Operation, Kind] = {}
         self.follows: dict[Operation, bool] = {}
         self.costly: dict[Operation, bool] = {}
@@ -76,6 +76,8 @@ class Grouping:
                 self._place(op)
             elif isinstance(op, ScanOp):
                 self._place_scan(op)
+            elif isinstance(op, InsertSliceOp):
+                self._place_insertion(op)
 
     def standing(self) -> Iterator[Group]:
         """The groups of now, but for those that are joined into others on the way."""
@@ -115,11 +117,23 @@ class Grouping:
         for result in op.results:
             self._follow(group, self._followers(result))
         for operand in set(op.operands):
-            self.scans.setdefault(operand, []).append(group)
+            self.wholes.setdefault(operand, []).append(group)
+
+    def _place_insertion(self, op: InsertSliceOp) -> None:
+        """A kernel that writes a window: what the update is computed from may join it."""
+        if op.result.first_use is None:
+            return
+        group = Group(len(self.groups), Domain())
+        self.groups.append(group)
+        self._add(op, group, stored=True)
+        escapes = self.escapes(op.result)
+        group.boundaries[op.result] = [Boundary.RETURNED if escapes else Boundary.WINDOW]
+        self._follow(group, self._followers(op.result))
+        self.wholes.setdefault(op.destination, []).append(group)
 
     def _followers(self, value: SSAValue) -> list[Group]:
         """What runs after a value is there."""
-        return [*self.readers.get(value, []), *self.scans.get(value, [])]
+        return [*self.readers.get(value, []), *self.wholes.get(value, [])]
 
     def _place(self, op: GenericOp | FillOp) -> None:
         (result,) = op.results
@@ -155,16 +169,17 @@ class Grouping:
     def escapes(self, value: SSAValue) -> bool:
         """Whether the function returns a value, or something else than a group reads it."""
         # Operations within bodies read it where their generic operation stands.
-        users = [use.operation for use in value.uses]
         return any(
-            user.parent is self.block and not isinstance(user, GenericOp | FillOp | AttendingOp)
-            for user in users
+            use.operation.parent is self.block and not _is_kernel(use.operation, value)
+            for use in value.uses
         )
 
     def _no_inline(
         self, op: GenericOp | FillOp, kind: Kind, readers: list[Group]
     ) -> Boundary | None:
         """Why evaluating a map wherever groups read it is not worth its cost, if it is not."""
+        if any(group.domain.overwrites(op) for group in readers):
+            return Boundary.OVERWRITTEN
         again = len(readers) > 1
         if kind is not Kind.MAP or isinstance(op, FillOp):
             return None
@@ -227,7 +242,7 @@ class Grouping:
         self, op: GenericOp | FillOp, kind: Kind, group: Group, readers: list[Group], stored: bool
     ) -> Boundary | None:
         """Why computing `op` in `group` would make launches cyclic or break limits, if it would."""
-        others = [*readers, *self.scans.get(op.results[0], [])]
+        others = [*readers, *self.wholes.get(op.results[0], [])]
         if any(other.after & group.bit for other in others if other is not group):
             return Boundary.CYCLE
         if kind in (Kind.VIEW, Kind.MAP):
@@ -315,12 +330,11 @@ class Grouping:
                 earlier.after |= added
 
 
-def tensors_read(op: Operation) -> list[SSAValue]:
-    if isinstance(op, AttendingOp):
-        return [*dict.fromkeys(op.operands)]
-    if not isinstance(op, GenericOp):
-        return []
-    return [*dict.fromkeys((*structured.inputs(op), *structured.captured_tensors(op)))]
+def _is_kernel(user: Operation, value: SSAValue) -> bool:
+    """Whether a group reads the value where it stands in `user`."""
+    if isinstance(user, InsertSliceOp):
+        return value is not user.destination
+    return isinstance(user, GenericOp | FillOp | AttendingOp)
 
 
 def _is_cheap(op: GenericOp | FillOp) -> bool:

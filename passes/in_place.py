@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 from xdsl.ir import SSAValue
 
 from stepwell.dialects.kernel import FuncOp, LaunchOp, ReturnOp
-from stepwell.dialects.linalg_ext import ScanOp
+from stepwell.dialects.linalg_ext import InsertSliceOp, ScanOp
 from stepwell.passes.domain import Domain
 from stepwell.passes.structured import Kind
 from stepwell.passes.work import byte_size
@@ -24,13 +24,17 @@ LARGE = 1 << 20
 def overwritable(kernel: FuncOp) -> set[tuple[int, int]]:
     """Pairs (result, argument) such that the kernel may write the result over the argument.
 
-    Each element of the argument is read only where that element of the result is computed. A
+    Each element of the argument is read only where that element of the result is computed. What is
+    inserted into an argument overwrites that, of which the kernel reads nothing, and no other. A
     kernel that writes both whole rows and one value a row may overwrite nothing: threads of a row
     are not at the same point when one of them writes the row's value.
     """
     returned = kernel.block.last_op
     assert isinstance(returned, ReturnOp)
     domain = Domain.of(kernel.block.ops, returned.values)
+    inserted = destinations(kernel)
+    if inserted:
+        return {*inserted.items()}
     if (
         domain.kind is Kind.REDUCTION
         and len({*map(domain.spans_rows, domain.outputs.values())}) > 1
@@ -46,6 +50,17 @@ def overwritable(kernel: FuncOp) -> set[tuple[int, int]]:
     return pairs
 
 
+def destinations(kernel: FuncOp) -> dict[int, int]:
+    """For each result that an insertion gives, the argument that it inserts into."""
+    returned = kernel.block.last_op
+    assert isinstance(returned, ReturnOp)
+    return {
+        number: _position(kernel.block.args, owner.destination)
+        for number, value in enumerate(returned.values)
+        if isinstance(owner := value.owner, InsertSliceOp)
+    }
+
+
 class Launches:
     """The launches and scans of a host function and the order they may take."""
 
@@ -56,6 +71,7 @@ class Launches:
         self.after: list[set[int]] = [set() for _ in self.launches]
         """For each launch, those that must run after it."""
         self.pairs: dict[str, set[tuple[int, int]]] = {}
+        self.inserted: dict[str, dict[int, int]] = {}
         for launch in self.launches:
             for value in launch.operands:
                 if isinstance(value.owner, Run):
@@ -69,13 +85,43 @@ class Launches:
         First those that overwrite donated arguments, which the order is made for; then those that
         overwrite a temporary that nothing reads later in that order.
         """
-        overwritten = {
-            result: argument
-            for result, argument in donated.items()
-            if isinstance(result.owner, Run) and self._claim(result, argument)
-        }
+        overwritten: dict[SSAValue, SSAValue] = {}
+        for result, argument in donated.items():
+            overwritten |= self._chain(result, argument)
+        for launch in self.launches:
+            for result, argument in self._insertions(launch):
+                temporary = isinstance(argument.owner, Run) and result not in overwritten
+                if temporary and self._claim(result, argument):
+                    overwritten[result] = argument
         order = self._order(overwritten)
         return overwritten | self._temporaries(overwritten, order), order
+
+    def _chain(self, result: SSAValue, argument: SSAValue) -> dict[SSAValue, SSAValue]:
+        """How a result comes to overwrite an argument: what it is inserted into does so before."""
+        values: list[SSAValue] = []
+        value = result
+        while value is not argument and isinstance(value.owner, Run):
+            values.append(value)
+            value = dict(self._insertions(value.owner)).get(value, argument)
+        found: dict[SSAValue, SSAValue] = {}
+        under = argument
+        for value in reversed(values):
+            if self._claim(value, under):
+                found[value] = under
+                under = value
+            else:
+                found, under = {}, argument
+        return found if under is result else {}
+
+    def _insertions(self, launch: Run) -> list[tuple[SSAValue, SSAValue]]:
+        """Pairs (result, argument) such that the launch inserts into the argument."""
+        if isinstance(launch, ScanOp):
+            return []
+        name = launch.callee.root_reference.data
+        if name not in self.inserted:
+            self.inserted[name] = destinations(self.kernels[name])
+        pairs = self.inserted[name].items()
+        return [(launch.results[result], launch.operands[argument]) for result, argument in pairs]
 
     def _temporaries(
         self, overwritten: Mapping[SSAValue, SSAValue], order: Sequence[Run]
@@ -138,6 +184,10 @@ class Launches:
         return self.pairs[name]
 
     def _claim(self, result: SSAValue, argument: SSAValue) -> bool:
+        """Whether the result may overwrite a donated argument or a temporary, which it then will.
+
+        What else reads that runs before.
+        """
         writer = result.owner
         assert isinstance(writer, Run)
         if result.type != argument.type:

@@ -162,3 +162,19 @@ def attention_form(
     if op.mask is not None:
         _, dvalue = emit.all(linalg_ext.AttentionKeyGradientOp(operands, types[1:], *given))
     return dquery, dkey, dvalue
+
+
+def insertion_form(
+    emit: Emitter,
+    update: SSAValue,
+    destination: SSAValue,
+    offsets: Sequence[int],
+    starts: Sequence[SSAValue],
+) -> SSAValue:
+    """The destination with `update` written over a window of it; starts are signed."""
+    window = type_of(update).get_shape()
+    if window == type_of(destination).get_shape():
+        return update
+    if 0 in window:
+        return destination
+    return emit(linalg_ext.InsertSliceOp(update, destination, offsets, starts))

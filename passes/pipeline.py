@@ -23,6 +23,7 @@ from stepwell.passes.convert_host_to_webgpu import ConvertHostToWebgpuPass
 from stepwell.passes.convert_kernels_to_wgsl import ConvertKernelsToWgslPass
 from stepwell.passes.decompose_composites import DecomposeCompositesPass
 from stepwell.passes.differentiate import DifferentiatePass
+from stepwell.passes.expand_insertions import ExpandInsertionsPass
 from stepwell.passes.expand_math import ExpandMathPass
 from stepwell.passes.fuse_kernels import FuseKernelsPass
 from stepwell.passes.merge_launches import MergeLaunchesPass
@@ -91,6 +92,7 @@ STAGES = (
         "one kernel.func a distinct kernel; the host launches them on tensors",
         (
             _same(NormalizeLinalgPass),
+            _same(ExpandInsertionsPass),
             lambda target: SplitReductionsPass(target.name),
             lambda target: SplitContractionsPass(target.name),
             lambda target: FuseKernelsPass(target.name),

@@ -20,8 +20,8 @@ from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.crossings import between, replace, united
 from stepwell.passes.domain import Domain
-from stepwell.passes.grouping import Group, Grouping, tensors_read
-from stepwell.passes.structured import Kind
+from stepwell.passes.grouping import Group, Grouping
+from stepwell.passes.structured import Kind, tensors_read
 from stepwell.passes.target import Target
 
 

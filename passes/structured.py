@@ -14,7 +14,7 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
-from stepwell.dialects.linalg_ext import AttendingOp
+from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp
 
 
 class Kind(Enum):
@@ -82,6 +82,8 @@ def terminator(op: GenericOp) -> YieldOp:
 
 def kind_of(op: Operation) -> Kind:
     """The kind of a `linalg.generic` or `linalg.fill`."""
+    if isinstance(op, InsertSliceOp):
+        return Kind.MAP
     if not isinstance(op, GenericOp):
         assert isinstance(op, FillOp | AttendingOp), f"{op.name} is no structured operation"
         return Kind.VIEW if isinstance(op, FillOp) else Kind.ATTENTION
@@ -187,3 +189,16 @@ def captured_tensors(op: GenericOp) -> Iterator[SSAValue]:
 @lru_cache(maxsize=4096)
 def is_identity(map: AffineMap) -> bool:
     return map == AffineMap.identity(map.num_dims)
+
+
+def tensors_read(op: Operation) -> list[SSAValue]:
+    """What a structured operation reads, each once; an insertion does not read its destination."""
+    match op:
+        case AttendingOp():
+            return [*dict.fromkeys(op.operands)]
+        case InsertSliceOp():
+            return [*dict.fromkeys((op.update, *op.starts))]
+        case GenericOp():
+            return [*dict.fromkeys((*inputs(op), *captured_tensors(op)))]
+        case _:
+            return []

@@ -11,7 +11,7 @@ from xdsl.dialects.tensor import ExtractOp
 from xdsl.ir import Attribute, SSAValue
 
 from stepwell.dialects.kernel import FuncOp
-from stepwell.dialects.linalg_ext import AttendingOp
+from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp
 from stepwell.dialects.webgpu import array_bytes
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain
@@ -50,7 +50,9 @@ def work_of(kernel: FuncOp, domain: Domain) -> dict[str, Attribute]:
             size = structured.size_of(op.tensor) or 1
             read += byte_size(op.memref.type) * min(_elements_read(op.tensor, domain), size) // size
         elif isinstance(op, bufferization.MaterializeInDestinationOp):
-            written += byte_size(op.dest.type)
+            owner = op.source.owner
+            stored = owner.update if isinstance(owner, InsertSliceOp) else op.source
+            written += byte_size(stored.type)
     return {
         FLOPS: IntegerAttr(flops, i64),
         BYTES: IntegerAttr(read + written, i64),

@@ -26,6 +26,7 @@ from stepwell.backends.reference.errors import failure
 from stepwell.backends.reference.machine import Frame, Handlers
 from stepwell.backends.reference.memory import Array, poison, shape_of, value_dtype
 from stepwell.backends.reference.scalar_ops import scalar_function, signed, unsigned
+from stepwell.dialects.linalg_ext import InsertSliceOp
 
 BLOCK_POINTS = 1 << 22
 """The most points of an iteration space that are evaluated at once."""
@@ -259,7 +260,21 @@ def _from_elements(frame: Frame, op: tensor.FromElementsOp, operands: list[Any])
     return (np.array(operands).reshape(shape_of(op.result.type)),)
 
 
+def _insert_slice(frame: Frame, op: InsertSliceOp, operands: list[Any]) -> Sequence[Any]:
+    update, destination, *starts = operands
+    positions = iter(starts)
+    window = [
+        begin if start is None else min(max(int(next(positions)), 0), begin)
+        for begin, start in op.begins()
+    ]
+    result = np.array(destination)
+    places = zip(window, update.shape, strict=True)
+    result[tuple(slice(begin, begin + extent) for begin, extent in places)] = update
+    return (result,)
+
+
 HANDLERS: Handlers = {
+    InsertSliceOp: _insert_slice,
     LinalgStructuredOperation: _structured,
     FillOp: _fill,
     tensor.EmptyOp: _empty,

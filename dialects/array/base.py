@@ -352,10 +352,6 @@ class ViewOp(UnaryOp, ABC):
 class IndexedOp(ArrayOp, ABC):
     """result[i] = point(i, operands): reads its operands anywhere, which no affine map can say."""
 
-    ALIGNED: ClassVar[bool] = False
-    """Whether the first operand is read at i only: `point` gets its element in its place, and the
-    result may take its memory."""
-
     @abstractmethod
     def point(
         self, emit: Emitter, index: Sequence[SSAValue], operands: Sequence[SSAValue]
@@ -364,6 +360,17 @@ class IndexedOp(ArrayOp, ABC):
 
         Reads the lowered `operands`, in which unsigned integers are signless, by `tensor.extract`
         at positions in bounds. `arith` operations on `index` never leave the non-negative range.
+        """
+
+
+class InsertionOp(ArrayOp, ABC):
+    """The first operand with the second one written over a window of it."""
+
+    @abstractmethod
+    def window(self) -> tuple[Sequence[int], Sequence[SSAValue]]:
+        """Where the window begins in each dimension, and the positions that are computed.
+
+        A computed one, -1, is the next of the positions, which are clamped: the window stays in.
         """
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 from stepwell.dialects.array.base import (
     CompositeOp,
     IndexedOp,
+    InsertionOp,
     NumPyArray,
     Tensor,
     dtype_name,
@@ -482,7 +482,7 @@ class DynamicSliceOp(IndexedOp):
 
 
 @irdl_op_definition
-class DynamicUpdateSliceOp(IndexedOp):
+class DynamicUpdateSliceOp(InsertionOp):
     """The operand with `update` written over the window that begins at `position` along `axis`.
 
     The position is clamped as that of `array.dynamic_slice`.
@@ -494,7 +494,6 @@ class DynamicUpdateSliceOp(IndexedOp):
     position = operand_def(AnyTensorTypeConstr)
     result = result_def(AnyTensorTypeConstr)
     axis = prop_def(IntegerAttr.constr(i64))
-    ALIGNED: ClassVar = True
 
     assembly_format = (
         "$operand `,` $update `,` $position `axis` $axis attr-dict "
@@ -520,38 +519,21 @@ class DynamicUpdateSliceOp(IndexedOp):
         _check_window(cls.name, operand, update.get_shape(), position, _axis(properties))
         return (operand,)
 
-    def _last(self) -> int:
-        """The last position at which the window fits."""
-        axis = _axis(self.properties)
-        return shape_of(self.operand)[axis] - shape_of(self.update)[axis]
-
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
         operand, update, position = arrays
         axis = _axis(self.properties)
-        start = min(max(int(position.item()), 0), self._last())
+        last = operand.shape[axis] - update.shape[axis]
+        start = min(max(int(position.item()), 0), last)
         result = operand.copy()
         window = [slice(None)] * operand.ndim
         window[axis] = slice(start, start + update.shape[axis])
         result[tuple(window)] = update
         return (result,)
 
-    def point(
-        self, emit: Emitter, index: Sequence[SSAValue], operands: Sequence[SSAValue]
-    ) -> SSAValue:
-        old, update, position = operands
-        axis = _axis(self.properties)
-        length = shape_of(self.update)[axis]
-        if 0 in shape_of(self.update):
-            return old
-        unsigned = is_unsigned(element_of(self.position))
-        start = _position(emit, extract(emit, position, ()), self._last(), unsigned=unsigned)
-        here = index[axis]
-        last = emit.constant(length - 1, here.type)
-        beyond = emit(arith.SubiOp(emit(arith.MaxUIOp(here, start)), start))
-        at = list(index)
-        at[axis] = emit(arith.MinUIOp(beyond, last))
-        inside = emit(arith.CmpiOp(emit(arith.AddiOp(start, at[axis])), here, "eq"))
-        return emit(arith.SelectOp(inside, extract(emit, update, at), old))
+    def window(self) -> tuple[Sequence[int], Sequence[SSAValue]]:
+        offsets = [0] * len(shape_of(self.operand))
+        offsets[_axis(self.properties)] = -1
+        return offsets, [self.position]
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         (ct,) = cotangents

@@ -27,7 +27,6 @@ from stepwell.dialects.kernel import ROLLED, FuncOp, ReturnOp, WorkgroupMemoryAt
 from stepwell.passes.domain import Domain, Place
 from stepwell.passes.index import ZERO, Index, Var, constant, var
 from stepwell.passes.schedules.point import INDEX, Lanes, PointEmitter, quick
-from stepwell.passes.structured import shape_of
 from stepwell.passes.target import Target
 
 _ULT, _UGE = (
@@ -241,9 +240,8 @@ class Frame:
         stores: list[tuple[SSAValue, SSAValue, Index]] = []
         for mapped in places:
             for output in outputs:
-                place = placed(output.place, mapped)
-                position = points.position(place, shape_of(output.tensor))
-                stores.append((points.value(output.tensor, place), output.memref, position))
+                value, position = points.stored(output.tensor, placed(output.place, mapped))
+                stores.append((value, output.memref, position))
         for store in stores:
             points.store(*store)
         return ()

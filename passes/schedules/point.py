@@ -20,6 +20,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 from stepwell.dialects.build import clone, create
 from stepwell.dialects.emit import Emitter, vector_type
 from stepwell.dialects.kernel import VECTOR_FORMS, FromElementsOp
+from stepwell.dialects.linalg_ext import InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Place
 from stepwell.passes.index import Div, Index, Mod, Var, apply_map, constant, linearize, var
@@ -265,6 +266,32 @@ class PointEmitter:
         if key not in self.positions:
             self.positions[key] = linearize(place, shape)
         return self.positions[key]
+
+    def stored(self, tensor: SSAValue, place: Place) -> tuple[SSAValue, Index]:
+        """What the kernel stores for `tensor` at a place of its domain, and at which position."""
+        op = tensor.owner
+        if not isinstance(op, InsertSliceOp):
+            return self.value(tensor, place), self.position(place, shape_of(tensor))
+        window = [
+            index + (constant(begin) if start is None else self._start(start, begin))
+            for index, (begin, start) in zip(place, op.begins(), strict=True)
+        ]
+        position = linearize(window, shape_of(op.destination))
+        return self.value(op.update, place), position
+
+    def _start(self, start: SSAValue, last: int) -> Index:
+        """Where a window begins, clamped to 0..last."""
+        if not last:
+            return constant(0)
+        key = ("start", start, last)
+        if (known := self._known(key)) is None:
+            value = self.value(start, ())
+            zero, limit = (self.emit.constant(bound, value.type) for bound in (0, last))
+            value = self.emit(quick(arith.MaxSIOp, [value, zero], value.type))
+            value = self.emit(quick(arith.MinSIOp, [value, limit], value.type))
+            known = self.scopes[-1][key] = self.emit(quick(arith.IndexCastOp, [value], INDEX))
+            self.expressions[known] = var(last + 1, known)
+        return self.expressions[known]
 
     def load(self, source: SSAValue, position: Index) -> SSAValue:
         """Memory at a linear position."""

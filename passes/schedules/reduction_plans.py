@@ -10,6 +10,7 @@ from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Block, Operation, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError
+from stepwell.dialects.linalg_ext import InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain, Fold, Place
 from stepwell.passes.index import Index, Var, linearize
@@ -277,10 +278,10 @@ def written_while_folding(domain: Domain) -> bool:
     while pending:
         value = pending.pop()
         owner = value.owner
-        if value not in seen and isinstance(owner, GenericOp):
+        if value not in seen and isinstance(owner, GenericOp | InsertSliceOp):
             if owner in folds:
                 return False
-            pending += [*owner.inputs, *structured.captured_tensors(owner)]
+            pending += structured.tensors_read(owner)
         seen.add(value)
     return True
 

@@ -166,3 +166,15 @@ func.func @frees(%w: tensor<512x512xf32> {stepwell.donated = 0 : i32}, %x: tenso
   %5 = array.subtract %w, %4 : (tensor<512x512xf32>, tensor<512x512xf32>) -> tensor<512x512xf32>
   func.return %5, %3 : tensor<512x512xf32>, tensor<512x512xf32>
 }
+
+// What is inserted into a donated argument is all that is written: the kernel takes one buffer.
+// CHECK:      kernel.func @[[INSERT:.*]](%u: memref<2xf32>, %p: memref<i32> {kernel.scalar = 0 : i32}, %x: memref<64xf32>) {
+// CHECK:        %[[R:.*]] = linalg_ext.insert_slice %{{.*}} into %{{.*}} offsets [-1] starts
+// CHECK-NEXT:   bufferization.materialize_in_destination %[[R]] in restrict writable %x
+// CHECK-LABEL: func.func @inserted
+// CHECK-NEXT:   kernel.launch @[[INSERT]](%u, %p, %x)
+// CHECK-NEXT:   func.return %x
+func.func @inserted(%x: tensor<64xf32> {stepwell.donated = 0 : i32}, %u: tensor<2xf32>, %p: tensor<i32>) -> tensor<64xf32> {
+  %0 = array.dynamic_update_slice %x, %u, %p axis 0 : (tensor<64xf32>, tensor<2xf32>, tensor<i32>) -> tensor<64xf32>
+  func.return %0 : tensor<64xf32>
+}

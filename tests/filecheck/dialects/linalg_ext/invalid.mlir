@@ -67,3 +67,35 @@ func.func @types(%xs: tensor<5x2xf32>) {
 func.func private @step(%x: tensor<3xf32>) {
   func.return
 }
+
+// -----
+
+func.func @beyond(%u: tensor<2x3xf32>, %x: tensor<2x8xf32>) {
+  // expected-error @below {{linalg_ext.insert_slice: a window (2, 3) at (0, 6) does not fit into (2, 8)}}
+  %r = linalg_ext.insert_slice %u into %x offsets [0, 6] : (tensor<2x3xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @elements(%u: tensor<2x3xf16>, %x: tensor<2x8xf32>) {
+  // expected-error @below {{linalg_ext.insert_slice: update and destination differ in element type}}
+  %r = linalg_ext.insert_slice %u into %x offsets [0, 0] : (tensor<2x3xf16>, tensor<2x8xf32>) -> tensor<2x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @no_start(%u: tensor<2x3xf32>, %x: tensor<2x8xf32>) {
+  // expected-error @below {{linalg_ext.insert_slice: every offset of -1 takes one of the starts}}
+  %r = linalg_ext.insert_slice %u into %x offsets [0, -1] : (tensor<2x3xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @result(%u: tensor<2x3xf32>, %x: tensor<2x8xf32>) {
+  // expected-error @below {{linalg_ext.insert_slice: the result has the type of the destination}}
+  %r = linalg_ext.insert_slice %u into %x offsets [0, 0] : (tensor<2x3xf32>, tensor<2x8xf32>) -> tensor<2x3xf32>
+  func.return
+}

@@ -42,3 +42,12 @@ func.func @scan(%h: tensor<2xf32>, %xs: tensor<5x2xf32>) {
 func.func private @step(%h: tensor<2xf32>, %x: tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>) {
   func.return %x, %h : tensor<2xf32>, tensor<2xf32>
 }
+
+// CHECK-LABEL: func.func @insert_slice
+func.func @insert_slice(%u: tensor<2x1x8xf32>, %x: tensor<2x64x8xf32>, %p: tensor<i32>) -> (tensor<2x64x8xf32>, tensor<2x64x8xf32>) {
+  // CHECK: linalg_ext.insert_slice %u into %x offsets [0, -1, 0] starts %p : (tensor<2x1x8xf32>, tensor<2x64x8xf32>, tensor<i32>) -> tensor<2x64x8xf32>
+  %a = linalg_ext.insert_slice %u into %x offsets [0, -1, 0] starts %p : (tensor<2x1x8xf32>, tensor<2x64x8xf32>, tensor<i32>) -> tensor<2x64x8xf32>
+  // CHECK: linalg_ext.insert_slice %u into %x offsets [0, 5, 0] : (tensor<2x1x8xf32>, tensor<2x64x8xf32>) -> tensor<2x64x8xf32>
+  %b = linalg_ext.insert_slice %u into %x offsets [0, 5, 0] : (tensor<2x1x8xf32>, tensor<2x64x8xf32>) -> tensor<2x64x8xf32>
+  func.return %a, %b : tensor<2x64x8xf32>, tensor<2x64x8xf32>
+}
