@@ -85,32 +85,10 @@ def _view(op: ViewOp, emit: Emitter, operands: Values) -> SSAValue:
 
 
 def _indexed(op: IndexedOp, emit: Emitter, operands: Values) -> SSAValue:
-    result = _result(op)
-
     def body(inner: Emitter, _: Values) -> SSAValue:
-        return op.point(inner, indices(inner, result.get_num_dims()), operands)
+        return op.point(inner, indices(inner, _result(op).get_num_dims()), operands)
 
-    return map_form(emit, [], result, body)
-
-
-def _insertion(op: InsertionOp, emit: Emitter, operands: Values) -> SSAValue:
-    destination, update = operands[:2]
-    offsets, starts = op.window()
-    lowered = dict(zip(op.operands, operands, strict=True))
-    signed = [_signed(emit, start, lowered[start]) for start in starts]
-    return insertion_form(emit, update, destination, offsets, signed)
-
-
-def _signed(emit: Emitter, position: SSAValue, lowered: SSAValue) -> SSAValue:
-    """A position, or the largest signed one if it is beyond that."""
-    if not is_unsigned(type_of(position).element_type):
-        return lowered
-
-    def body(inner: Emitter, arguments: Values) -> SSAValue:
-        largest = inner.constant((1 << 31) - 1, arguments[0].type)
-        return inner(arith.MinUIOp(arguments[0], largest))
-
-    return map_form(emit, [lowered], type_of(lowered), body)
+    return map_form(emit, [], _result(op), body)
 
 
 def _narrow(emit: Emitter, value: SSAValue, result: Tensor) -> SSAValue:
@@ -201,7 +179,7 @@ _FORMS: dict[type[ArrayOp], Form] = {
     ElementwiseOp: _elementwise,
     ViewOp: _view,
     IndexedOp: _indexed,
-    InsertionOp: _insertion,
+    InsertionOp: insertion_form,
     ReductionOp: _reduction,
     DotGeneralOp: _dot_general,
     FullOp: _full,

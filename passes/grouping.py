@@ -126,8 +126,8 @@ class Grouping:
         group = Group(len(self.groups), Domain())
         self.groups.append(group)
         self._add(op, group, stored=True)
-        escapes = self.escapes(op.result)
-        group.boundaries[op.result] = [Boundary.RETURNED if escapes else Boundary.WINDOW]
+        returned = any(isinstance(use.operation, func.ReturnOp) for use in op.result.uses)
+        group.boundaries[op.result] = [Boundary.RETURNED if returned else Boundary.WINDOW]
         self._follow(group, self._followers(op.result))
         self.wholes.setdefault(op.destination, []).append(group)
 

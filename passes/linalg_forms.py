@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from xdsl.dialects import tensor
+from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     ArrayAttr,
@@ -19,7 +19,7 @@ from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 
 from stepwell.dialects import linalg_ext
 from stepwell.dialects.array import attention
-from stepwell.dialects.array.base import Tensor, type_of
+from stepwell.dialects.array.base import InsertionOp, Tensor, is_unsigned, type_of
 from stepwell.dialects.build import append, create
 from stepwell.dialects.emit import Emitter
 
@@ -164,17 +164,27 @@ def attention_form(
     return dquery, dkey, dvalue
 
 
-def insertion_form(
-    emit: Emitter,
-    update: SSAValue,
-    destination: SSAValue,
-    offsets: Sequence[int],
-    starts: Sequence[SSAValue],
-) -> SSAValue:
-    """The destination with `update` written over a window of it; starts are signed."""
+def insertion_form(op: InsertionOp, emit: Emitter, operands: Sequence[SSAValue]) -> SSAValue:
+    """The first operand with the second one written over a window of it."""
+    destination, update = operands[:2]
     window = type_of(update).get_shape()
     if window == type_of(destination).get_shape():
         return update
     if 0 in window:
         return destination
-    return emit(linalg_ext.InsertSliceOp(update, destination, offsets, starts))
+    offsets, starts = op.window()
+    lowered = dict(zip(op.operands, operands, strict=True))
+    signed = [_signed(emit, start, lowered[start]) for start in starts]
+    return emit(linalg_ext.InsertSliceOp(update, destination, offsets, signed))
+
+
+def _signed(emit: Emitter, position: SSAValue, lowered: SSAValue) -> SSAValue:
+    """A position, or the largest signed one if it is beyond that."""
+    if not is_unsigned(type_of(position).element_type):
+        return lowered
+
+    def body(inner: Emitter, arguments: Sequence[SSAValue]) -> SSAValue:
+        largest = inner.constant((1 << 31) - 1, arguments[0].type)
+        return inner(arith.MinUIOp(arguments[0], largest))
+
+    return map_form(emit, [lowered], type_of(lowered), body)

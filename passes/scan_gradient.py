@@ -16,6 +16,7 @@ from stepwell.dialects.array.base import (
     CompositeOp,
     ElementwiseOp,
     IndexedOp,
+    InsertionOp,
     ViewOp,
     element_of,
     numpy_dtype,
@@ -70,7 +71,7 @@ def is_costly(op: Operation) -> bool:
         for inner in reversed(list(block.ops)):
             block.erase_op(inner, safe_erase=False)
         return costly
-    cheap = ElementwiseOp | ViewOp | IndexedOp | FullOp | ConstantOp | StopGradientOp
+    cheap = ElementwiseOp | ViewOp | IndexedOp | InsertionOp | FullOp | ConstantOp | StopGradientOp
     return not isinstance(op, cheap | BarrierOp | YieldOp)
 
 

@@ -119,3 +119,18 @@ func.func @loops(%x: tensor<16x16xf32>, %w: tensor<16x16xf32>) -> tensor<16x16xf
   %1 = array.dot_general %0, %w batch [], [] contracting [1], [0] : (tensor<16x16xf32>, tensor<16x16xf32>) -> tensor<16x16xf32>
   func.return %1 : tensor<16x16xf32>
 }
+
+// -----
+
+// A window is written; what is computed from the old value runs before.
+// CHECK:      func.func @window
+// CHECK-NEXT:   %0 = kernel.launch @{{.*}}(%p, %x) {kernel.boundary = ["the kernel overwrites what it is computed from"]}
+// CHECK-NEXT:   %1 = kernel.launch @{{.*}}(%p, %0, %x) {kernel.boundary = ["written over a part of another value"]}
+// CHECK-NEXT:   %2 = kernel.launch @{{.*}}(%u, %p, %1) : (
+func.func @window(%x: tensor<64x8xf32> {stepwell.donated = 0 : i32}, %u: tensor<2x8xf32>, %p: tensor<i32>) -> tensor<64x8xf32> {
+  %0 = array.dynamic_slice %x, %p axis 0 length 2 : (tensor<64x8xf32>, tensor<i32>) -> tensor<2x8xf32>
+  %1 = array.exp %0 : (tensor<2x8xf32>) -> tensor<2x8xf32>
+  %2 = array.dynamic_update_slice %x, %1, %p axis 0 : (tensor<64x8xf32>, tensor<2x8xf32>, tensor<i32>) -> tensor<64x8xf32>
+  %3 = array.dynamic_update_slice %2, %u, %p axis 0 : (tensor<64x8xf32>, tensor<2x8xf32>, tensor<i32>) -> tensor<64x8xf32>
+  func.return %3 : tensor<64x8xf32>
+}
