@@ -168,7 +168,7 @@ def _scan(
     reverse: bool,
     early: bool = False,
 ) -> tuple[Any, Any]:
-    outer, location = trace(), user_location()
+    outer, location = trace(), tracing.here()
     at = where(location)
     with tracing.located(outer):
         carried, structure = flatten(init)

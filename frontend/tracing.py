@@ -60,6 +60,12 @@ def user_location() -> LocationAttr:
     return location
 
 
+def here() -> LocationAttr:
+    """Where what is recorded comes from: the user's line, or the part of a model that is named."""
+    trace = current()
+    return trace.emitter.location if trace is not None and trace.depth else user_location()
+
+
 class Tracer(Array):
     """An array whose value is not known yet: an SSA value of the function being traced.
 
@@ -213,7 +219,7 @@ class Trace:
 
     @contextmanager
     def region(self, types: Sequence[Attribute]) -> Generator[Block]:
-        """Records into a new block with arguments of these types."""
+        """Records into a new block with arguments of these types, which an exception drops."""
         block = Block(arg_types=types)
         outer, depth = self.emitter, self.depth
         self.blocks.append(block)
@@ -226,6 +232,9 @@ class Trace:
                     f"{where(user_location())}a parameter or buffer is assigned inside a branch or "
                     "a loop: return its new value from it, and assign it outside"
                 )
+        except BaseException:
+            block.drop_all_references()
+            raise
         finally:
             self.emitter, self.depth = outer, depth
             self._updates.pop()

@@ -23,12 +23,11 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from stepwell.dialects import linalg_ext
-from stepwell.dialects.array.base import dtype_name, element_of, is_narrow, shape_of
+from stepwell.dialects.array.base import element_of, is_narrow, shape_of
 from stepwell.dialects.array.control import ScanOp
 from stepwell.dialects.array.shape import PadOp, ReshapeOp, SliceOp
 from stepwell.dialects.build import every
 from stepwell.dialects.emit import Emitter
-from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.scanning import slice_type, stack_type
 from stepwell.passes.donation import DONATED
 
@@ -38,7 +37,7 @@ class OutlineScansPass(ModulePass):
 
     So every pass below treats a body as it treats a program: it is fused, planned and scheduled
     once, and its carries are arguments that their next values may overwrite. Slices that are not
-    whole words, of an odd number of f16, get one element more.
+    whole words, as of an odd number of f16, get some elements more.
 
     Before:
     ```mlir
@@ -120,26 +119,27 @@ def _function(
     return function
 
 
-# Copies of one slice are whole words of 4 bytes: an odd number of f16 gets one more.
+# Copies of one slice are whole words of 4 bytes: one of an odd number of f16 gets one more.
 
 
-def _is_odd(value: SSAValue, leading: int) -> bool:
-    element, size = element_of(value), prod(shape_of(value)[leading:])
-    if is_narrow(element) and size * cast("IntegerType", element).bitwidth % 32:
-        raise UnsupportedError(
-            f"array.scan: slices of {size} {dtype_name(element)} are not whole words of 4 bytes; "
-            "cast them to 32 bits before"
-        )
-    return isinstance(element, Float16Type) and size % 2 == 1
+def _missing(value: SSAValue, leading: int) -> int:
+    """The elements that the last word of a slice has not got."""
+    element, bits = element_of(value), 32
+    if isinstance(element, Float16Type):
+        bits = 16
+    elif is_narrow(element):
+        bits = cast("IntegerType", element).bitwidth
+    return -prod(shape_of(value)[leading:]) % (32 // bits)
 
 
 def _whole_words(emit: Emitter, value: SSAValue, leading: int) -> SSAValue:
-    """The value with all but `leading` dimensions in one, and of even size, where it is odd."""
-    if not _is_odd(value, leading):
+    """The value with all but `leading` dimensions in one, of whole words, if it has not them."""
+    missing = _missing(value, leading)
+    if not missing:
         return value
     shape = [*shape_of(value)[:leading], prod(shape_of(value)[leading:])]
     rows = emit(ReshapeOp(value, shape))
-    return emit(PadOp(rows, [0] * len(shape), [0] * leading + [1]))
+    return emit(PadOp(rows, [0] * len(shape), [0] * leading + [missing]))
 
 
 def _elements(emit: Emitter, value: SSAValue, shape: Sequence[int]) -> SSAValue:
@@ -147,7 +147,7 @@ def _elements(emit: Emitter, value: SSAValue, shape: Sequence[int]) -> SSAValue:
     found = shape_of(value)
     if found == tuple(shape):
         return value
-    limits = [*found[:-1], found[-1] - 1]
+    limits = [*found[:-1], prod(shape[len(found) - 1 :])]
     return emit(ReshapeOp(emit(SliceOp(value, [0] * len(limits), limits)), shape))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
@@ -18,8 +18,11 @@ from onnx.inliner import inline_local_functions
 from stepwell.dialects.errors import StepwellError, UnsupportedError
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import trace
+from stepwell.frontend.dtypes import ALL
+from stepwell.frontend.nn.module import Buffer
 from stepwell.frontend.onnx.checking import check
-from stepwell.frontend.onnx.dtypes import array
+from stepwell.frontend.onnx.control import CONTROL
+from stepwell.frontend.onnx.dtypes import array, computes_doubles, held
 from stepwell.frontend.onnx.folding import (
     NotFoldedError,
     body_of,
@@ -27,8 +30,7 @@ from stepwell.frontend.onnx.folding import (
     foldable,
     of_its_type,
 )
-from stepwell.frontend.onnx.registry import HANDLERS, Node, Value
-from stepwell.frontend.shaping import stack, unstack
+from stepwell.frontend.onnx.registry import HANDLERS, Node, NotKnownError, Value
 from stepwell.frontend.tracing import named
 
 _FAMILIES = "elementwise fourier networks quantization recurrent reduction resize shape"
@@ -38,18 +40,8 @@ for _family in _FAMILIES.split():
 _DOMAINS = ("", "ai.onnx")
 _SHAPES = ("Shape", "Size")
 """What these give does not depend on the values of their operands."""
-
-
-_MAX_ITERATIONS = 4096
-"""Of a loop, whose iterations are compiled one after another."""
-
-
-class NotKnownError(UnsupportedError):
-    """An operand must be known, and is computed from the values of these inputs."""
-
-    def __init__(self, message: str, inputs: frozenset[str]):
-        super().__init__(message)
-        self.inputs = inputs
+_KNOWN_ELEMENTS = 1024
+_UPLOADED = {"int64", *(dtype.long_name for dtype in ALL)}
 
 
 class _SkippedError(Exception):
@@ -109,6 +101,12 @@ class _Scope:
     def sources_of(self, names: Iterable[str]) -> frozenset[str]:
         return frozenset().union(*(self.sources.get(name, frozenset()) for name in names))
 
+    def not_known(self, node: Node, position: int, why: str = "") -> NotKnownError:
+        """That an operand of the node must be known, and is not."""
+        name = node.proto.input[position]
+        message = f"{node}: operand {name!r} must be known when the model is compiled"
+        return NotKnownError(message + (why and f", {why}"), self.sources_of([name]))
+
     def bind(self, proto: NodeProto, results: Sequence[Any]) -> None:
         sources = frozenset[str]() if proto.op_type in _SHAPES else self.sources_of(_read(proto))
         for name, result in zip(proto.output, results, strict=False):
@@ -148,10 +146,10 @@ class _Run:
 
     def _results(self, node: Node, scope: _Scope) -> Sequence[Any]:
         operands = scope.operands(node.proto)
-        control = {"If": self._branch, "Loop": self._loop, "Scan": self._scan}.get(node.op)
-        if control is not None:
-            return control(node, operands, scope)
-        handler = HANDLERS.get(node.op) if _domain(node.proto.domain) == "" else None
+        own = _domain(node.proto.domain) == ""
+        if own and node.op in CONTROL:
+            return CONTROL[node.op](node, operands, _Graphs(self._opsets, node, scope))
+        handler = HANDLERS.get(node.op) if own else None
         if foldable(node, operands):
             try:
                 return fold(node, [o for o in operands if isinstance(o, np.ndarray)])
@@ -162,11 +160,7 @@ class _Run:
             return self._expanded(node, operands, scope)
         for position in handler.known:
             if position < len(operands) and isinstance(operands[position], Array):
-                name = node.proto.input[position]
-                raise NotKnownError(
-                    f"{node}: operand {name!r} must be known when the model is compiled",
-                    scope.sources_of([name]),
-                )
+                raise scope.not_known(node, position)
         given = [
             operand if operand is None or position in handler.known else array(operand)
             for position, operand in enumerate(operands)
@@ -174,95 +168,6 @@ class _Run:
         result = handler.function(node, *given)
         results = result if isinstance(result, tuple | list) else [result]
         return of_its_type(node, given, results)
-
-    def _graph(self, graph: GraphProto, scope: _Scope, inputs: Sequence[Value]) -> list[Value]:
-        """The outputs of a graph inside another, whose values it sees."""
-        weights = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-        named = dict(zip((i.name for i in graph.input), inputs, strict=True))
-        inner = _Scope({**scope.values, **weights, **named}, dict(scope.sources))
-        inner.failed = set(scope.failed)
-        inside = _Run(self._opsets)
-        inside.nodes(graph.node, inner)
-        inside.finish()
-        return inner.results(output.name for output in graph.output)
-
-    def _known(self, node: Node, position: int, operand: Value, scope: _Scope) -> Any:
-        """The Python value of an operand that decides what is run."""
-        if isinstance(operand, np.ndarray):
-            return operand.item()
-        raise NotKnownError(
-            f"{node}: operand {position} must be known when the model is compiled",
-            scope.sources_of(node.proto.input[position : position + 1]),
-        )
-
-    def _branch(
-        self, node: Node, operands: Sequence[Value | None], scope: _Scope
-    ) -> Sequence[Any]:
-        (condition,) = operands
-        assert condition is not None
-        chosen = self._known(node, 0, condition, scope)
-        return self._graph(node.get("then_branch" if chosen else "else_branch"), scope, [])
-
-    def _loop(self, node: Node, operands: Sequence[Value | None], scope: _Scope) -> Sequence[Any]:
-        """The loop's body, once for each iteration: their number must be known."""
-        trips, condition, *states = operands
-        body: GraphProto = node.get("body")
-        limit = None if trips is None else self._known(node, 0, trips, scope)
-        going = condition is None or self._known(node, 1, condition, scope)
-        collected: list[list[Value]] = [[] for _ in body.output[1 + len(states) :]]
-        count = 0
-        while going and (limit is None or count < limit):
-            if count == _MAX_ITERATIONS:
-                raise UnsupportedError(f"a loop of more than {_MAX_ITERATIONS} iterations")
-            given = [np.array(count, np.int64), np.array(True), *states]
-            after, *results = self._graph(body, scope, [v for v in given if v is not None])
-            if isinstance(after, Array):
-                raise UnsupportedError("a loop whose end depends on values computed in it")
-            going, states = bool(after), results[: len(states)]
-            for into, value in zip(collected, results[len(states) :], strict=True):
-                into.append(value)
-            count += 1
-        if not count and collected:
-            raise UnsupportedError("a loop of no iterations that collects results")
-        return [*states, *(stack([array(v) for v in values]) for values in collected)]
-
-    def _scan(self, node: Node, operands: Sequence[Value | None], scope: _Scope) -> Sequence[Any]:
-        """The scan's body, once for each position."""
-        if node.opset < 9:
-            raise UnsupportedError("the batches of opset 8")
-        body: GraphProto = node.get("body")
-        scanned = node.get("num_scan_inputs")
-        given = [value for value in operands if value is not None]
-        states = given[: len(given) - scanned]
-        outputs = len(body.output) - len(states)
-
-        def listed(name: str, count: int) -> list[int]:
-            return list(node.get(name) or [0] * count)
-
-        slices = [
-            _positions(array(value), axis, backwards)
-            for value, axis, backwards in zip(
-                given[len(states) :],
-                listed("scan_input_axes", scanned),
-                listed("scan_input_directions", scanned),
-                strict=True,
-            )
-        ]
-        collected: list[list[Array]] = [[] for _ in range(outputs)]
-        for items in zip(*slices, strict=True):
-            results = self._graph(body, scope, [*states, *items])
-            states = results[: len(states)]
-            for into, value in zip(collected, results[len(states) :], strict=True):
-                into.append(array(value))
-        axes = listed("scan_output_axes", outputs)
-        backwards = listed("scan_output_directions", outputs)
-        return [
-            *states,
-            *(
-                stack(values[::-1] if turned else values, axis=axis)
-                for values, axis, turned in zip(collected, axes, backwards, strict=True)
-            ),
-        ]
 
     def _expanded(
         self, node: Node, operands: Sequence[Value | None], scope: _Scope
@@ -287,6 +192,35 @@ class _Run:
         return [inner.values.get(name) for name in body.output]
 
 
+class _Graphs:
+    """The graphs inside a node, which see the values around it."""
+
+    def __init__(self, opsets: Mapping[str, int], node: Node, scope: _Scope):
+        self._opsets, self._node, self._scope = opsets, node, scope
+        self._weights: dict[str, dict[str, Value]] = {}
+
+    def __call__(self, attribute: str, inputs: Sequence[Value]) -> list[Value]:
+        graph: GraphProto = self._node.get(attribute)
+        names = [value.name for value in graph.input]
+        if attribute not in self._weights:
+            tensors = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+            self._weights[attribute] = {name: weight(t) for name, t in tensors.items()}
+        given = dict(zip(names, inputs, strict=True))
+        values = {**self._scope.values, **self._weights[attribute], **given}
+        inner = _Scope(values, dict(self._scope.sources))
+        # The last of the node's operands are the first values of what the graph takes.
+        for name, operand in zip(reversed(names), reversed(self._node.proto.input), strict=False):
+            inner.sources[name] = self._scope.sources_of([operand])
+        inner.failed = set(self._scope.failed)
+        inside = _Run(self._opsets)
+        inside.nodes(graph.node, inner)
+        inside.finish()
+        return inner.results(output.name for output in graph.output)
+
+    def must_know(self, position: int, why: str) -> NoReturn:
+        raise self._scope.not_known(self._node, position, why)
+
+
 def _read(proto: NodeProto) -> Iterable[str]:
     """The values that a node reads, those of the graphs inside it too."""
     yield from proto.input
@@ -295,15 +229,21 @@ def _read(proto: NodeProto) -> Iterable[str]:
             yield from _read(node)
 
 
-def _positions(value: Array, axis: int, backwards: int) -> list[Array]:
-    parts = list(unstack(value, axis=axis))
-    return parts[::-1] if backwards else parts
-
-
 def _listed(problems: Sequence[str]) -> str:
     if len(problems) == 1:
         return problems[0]
     return f"{len(problems)} nodes are not supported:\n" + "\n".join(f"  {p}" for p in problems)
+
+
+def weight(value: np.ndarray[Any, Any], name: str = "") -> Value:
+    """Small weights stay known: they may be shapes. The others are uploaded once."""
+    wide = value.dtype == np.float64
+    uploaded = computes_doubles() if wide else value.dtype.name in _UPLOADED
+    if value.size <= _KNOWN_ELEMENTS or not uploaded:
+        return value
+    weight = Buffer(held(value) if wide else value)
+    weight.rename(name)
+    return weight
 
 
 def element_of(value: Any) -> int:

@@ -15,16 +15,12 @@ from onnx.checker import ValidationError
 from stepwell.backends.errors import ArgumentError
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend.array import Array, ArrayLike, asarray
-from stepwell.frontend.dtypes import ALL, DType, DTypeLike, as_dtype
+from stepwell.frontend.dtypes import DType, DTypeLike, as_dtype
 from stepwell.frontend.executable import Executable, Spec
-from stepwell.frontend.nn.module import Buffer
-from stepwell.frontend.onnx.dtypes import computed, computes_doubles, doubles, held, numpy_dtype
-from stepwell.frontend.onnx.importer import Graph, NotKnownError, declared_shape, element_of
-from stepwell.frontend.onnx.registry import Value
+from stepwell.frontend.onnx.dtypes import computed, doubles, held, numpy_dtype
+from stepwell.frontend.onnx.importer import Graph, declared_shape, element_of, weight
+from stepwell.frontend.onnx.registry import NotKnownError, Value
 from stepwell.frontend.transformations import jit
-
-_KNOWN_ELEMENTS = 1024
-_UPLOADED = {"int64", *(dtype.long_name for dtype in ALL)}
 
 
 class Model:
@@ -43,7 +39,7 @@ class Model:
         self.specialized: set[str] = set()
         """Inputs that were found to decide about shapes."""
         with doubles(self._doubles):
-            self._weights = {name: _weight(name, w) for name, w in self._graph.weights.items()}
+            self._weights = {name: weight(w, name) for name, w in self._graph.weights.items()}
         self._compiled: dict[Any, _Compiled] = {}
 
     def __call__(self, inputs: Mapping[str, ArrayLike]) -> dict[str, np.ndarray[Any, Any]]:
@@ -176,17 +172,6 @@ def _check_type(name: str, element: int, value: Value) -> None:
     if value.dtype != wanted:
         declared = TensorProto.DataType.Name(element)
         raise ArgumentError(f"output {name!r} is declared as {declared}, but is {value.dtype}")
-
-
-def _weight(name: str, value: np.ndarray[Any, Any]) -> Value:
-    """Small weights stay known: they may be shapes. The others are uploaded once."""
-    wide = value.dtype == np.float64
-    uploaded = computes_doubles() if wide else value.dtype.name in _UPLOADED
-    if value.size <= _KNOWN_ELEMENTS or not uploaded:
-        return value
-    weight = Buffer(held(value) if wide else value)
-    weight.rename(name)
-    return weight
 
 
 class _Declared:

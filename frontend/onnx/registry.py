@@ -17,6 +17,14 @@ Value: TypeAlias = "Array | np.ndarray[Any, Any]"
 Result: TypeAlias = "Value | Sequence[Value | None]"
 
 
+class NotKnownError(UnsupportedError):
+    """An operand must be known, and is computed from the values of these inputs."""
+
+    def __init__(self, message: str, inputs: frozenset[str]):
+        super().__init__(message)
+        self.inputs = inputs
+
+
 class Node:
     """A node: its operator, its attributes as Python values, and the opset that defines it."""
 
@@ -87,7 +95,6 @@ def handler(*names: str, known: Sequence[int] = ()) -> Callable[[Function], Func
 
 def plain(name: str, function: Callable[..., Any]) -> None:
     """The operator `name` is `function` of its operands, and has no attributes that matter."""
-
 
     def call(node: Node, *operands: Array) -> Result:
         return function(*operands)

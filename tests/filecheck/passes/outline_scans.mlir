@@ -38,3 +38,18 @@ func.func @odd(%xs: tensor<5x3xf16>) -> tensor<5x3xf16> {
   }
   func.return %0 : tensor<5x3xf16>
 }
+
+// Slices of three bytes are of four, too.
+// CHECK:      func.func private @bytes_scan_0(%{{.*}}: tensor<4xi8>) -> tensor<4xi8> {
+// CHECK-NEXT:   array.slice %{{.*}} starts [0] limits [3] strides [1]
+// CHECK:        array.pad %{{.*}} value 0 : i8 low [0] high [1]
+// CHECK:      func.func @bytes
+// CHECK:        array.pad %{{.*}} value 0 : i8 low [0, 0] high [0, 1]
+func.func @bytes(%xs: tensor<5x3xi8>) -> tensor<5x3xi8> {
+  %0 = array.scan length 5 consts() carries() xs(%xs : tensor<5x3xi8>) -> tensor<5x3xi8> {
+  ^bb0(%x: tensor<3xi8>):
+    %1 = array.flip %x axes [0] : (tensor<3xi8>) -> tensor<3xi8>
+    array.yield %1 : tensor<3xi8>
+  }
+  func.return %0 : tensor<5x3xi8>
+}
