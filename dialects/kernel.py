@@ -41,7 +41,6 @@ from xdsl.ir import (
 )
 from xdsl.irdl import (
     AnyAttr,
-    AttrSizedOperandSegments,
     IRDLOperation,
     ParsePropInAttrDict,
     VarConstraint,
@@ -63,13 +62,12 @@ from xdsl.traits import (
     IsTerminator,
     Pure,
     SymbolOpInterface,
-    SymbolUserOpInterface,
 )
 from xdsl.utils.exceptions import VerifyException
 
 from stepwell.dialects.emit import vector_type
 from stepwell.dialects.isolation import Isolated
-from stepwell.dialects.scanning import function_named
+from stepwell.dialects.scanning import CalleeIsStep, CallingOp
 
 SCALAR = "kernel.scalar"
 """Argument attribute: the value is host scalar number `slot` of the program."""
@@ -257,22 +255,8 @@ class LaunchOp(IRDLOperation):
             raise VerifyException("kernel.launch: on memrefs it has no results")
 
 
-class _CalleeIsStep(SymbolUserOpInterface):
-    """The callee is a function with an argument for each const, carry and slice of the xs."""
-
-    def verify(self, op: Operation) -> None:
-        assert isinstance(op, LoopOp)
-        type = function_named(op, op.step).function_type
-        taken, given = len(op.consts) + len(op.carries) + len(op.xs), len(op.carries) + len(op.ys)
-        if (len(type.inputs), len(type.outputs)) != (taken, given):
-            raise VerifyException(
-                f"{op.name}: {op.callee} takes {len(type.inputs)} and returns {len(type.outputs)}, "
-                f"a step here takes {taken} and returns {given}"
-            )
-
-
 @irdl_op_definition
-class LoopOp(IRDLOperation):
+class LoopOp(CallingOp):
     """Runs a private function of the host again and again, on memrefs.
 
     Step t calls it with the consts, the carries and copies of xs[t]. What it returns is copied:
@@ -281,51 +265,30 @@ class LoopOp(IRDLOperation):
     """
 
     name = "kernel.loop"
-    callee = prop_def(FlatSymbolRefAttrConstr)
     consts = var_operand_def(MemRefType)
     carries = var_operand_def(MemRefType)
     xs = var_operand_def(MemRefType)
     ys = var_operand_def(MemRefType)
-    length = prop_def(IntegerAttr.constr(i64))
-    reverse = opt_prop_def(UnitAttr)
-    early = opt_prop_def(UnitAttr)
 
-    irdl_options = (AttrSizedOperandSegments(as_property=True),)
-    traits = traits_def(_CalleeIsStep())
+    traits = traits_def(CalleeIsStep())
 
-    assembly_format = (
-        "$callee `length` $length (`reverse` $reverse^)? (`while` $early^)? "
-        "`consts` `(` ($consts^ `:` type($consts))? `)` "
-        "`carries` `(` ($carries^ `:` type($carries))? `)` "
-        "`xs` `(` ($xs^ `:` type($xs))? `)` "
-        "`ys` `(` ($ys^ `:` type($ys))? `)` attr-dict"
-    )
+    assembly_format = "$callee " + CallingOp.FORMAT + "`ys` `(` ($ys^ `:` type($ys))? `)` attr-dict"
 
     def __init__(
         self, callee: str, consts: Sequence[SSAValue], carries: Sequence[SSAValue],
         xs: Sequence[SSAValue], ys: Sequence[SSAValue], length: IntegerAttr,
         reverse: UnitAttr | None, early: UnitAttr | None,
     ):  # fmt: skip
-        super().__init__(
-            operands=[consts, carries, xs, ys],
-            properties={
-                "callee": SymbolRefAttr(callee),
-                "length": length,
-                "reverse": reverse,
-                "early": early,
-            },
-        )
+        super().__init__(callee, [consts, carries, xs, ys], None, length, reverse, early)
 
-    @property
-    def step(self) -> str:
-        """The name of the function."""
-        return self.callee.root_reference.data
-
-    @property
-    def steps(self) -> range:
-        """The positions in their order."""
-        order = range(self.length.value.data)
-        return order[::-1] if self.reverse is not None else order
+    def check_step(self, inputs: Sequence[Attribute], outputs: Sequence[Attribute]) -> None:
+        taken = len(self.consts) + len(self.carries) + len(self.xs)
+        given = len(self.carries) + len(self.ys)
+        if (len(inputs), len(outputs)) != (taken, given):
+            raise VerifyException(
+                f"{self.name}: {self.callee} takes {len(inputs)} and returns {len(outputs)}, "
+                f"a step here takes {taken} and returns {given}"
+            )
 
     def verify_(self) -> None:
         for value in (*self.xs, *self.ys):

@@ -14,17 +14,15 @@ from xdsl.dialects.builtin import (
     AnyTensorTypeConstr,
     BoolAttr,
     DenseArrayBase,
-    FlatSymbolRefAttrConstr,
     FloatAttr,
     IntegerAttr,
-    SymbolRefAttr,
     TensorType,
     UnitAttr,
     f32,
     i32,
     i64,
 )
-from xdsl.ir import Attribute, Dialect, Operation, SSAValue
+from xdsl.ir import Attribute, Dialect, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
@@ -35,10 +33,10 @@ from xdsl.irdl import (
     traits_def,
     var_operand_def,
 )
-from xdsl.traits import Pure, SymbolUserOpInterface
+from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from stepwell.dialects.scanning import ScanningOp, function_named
+from stepwell.dialects.scanning import CalleeIsStep, CallingOp, ScanningOp
 
 
 class AttendingOp(IRDLOperation, ABC):
@@ -263,17 +261,8 @@ class InsertSliceOp(IRDLOperation):
             raise VerifyException(f"{self.name}: every offset of -1 takes one of the starts")
 
 
-class _CalleeIsStep(SymbolUserOpInterface):
-    """The callee is a function whose types are those of a step."""
-
-    def verify(self, op: Operation) -> None:
-        assert isinstance(op, ScanOp)
-        function = function_named(op, op.step)
-        op.check_step(function.function_type.inputs.data, function.function_type.outputs.data)
-
-
 @irdl_op_definition
-class ScanOp(ScanningOp):
+class ScanOp(ScanningOp, CallingOp):
     """carry, ys[t] = callee(consts, carry, xs[t]) for each t in turn; the last carry and all ys.
 
     The callee is a private function of the module. Its arguments are the consts, the carries and a
@@ -281,9 +270,8 @@ class ScanOp(ScanningOp):
     """
 
     name = "linalg_ext.scan"
-    callee = prop_def(FlatSymbolRefAttrConstr)
 
-    traits = traits_def(Pure(), _CalleeIsStep())
+    traits = traits_def(Pure(), CalleeIsStep())
 
     assembly_format = "$callee " + ScanningOp.FORMAT
 
@@ -292,21 +280,7 @@ class ScanOp(ScanningOp):
         xs: Sequence[SSAValue], types: Sequence[Attribute], length: IntegerAttr,
         reverse: UnitAttr | None, early: UnitAttr | None,
     ):  # fmt: skip
-        super().__init__(
-            operands=[consts, carries, xs],
-            result_types=[types],
-            properties={
-                "callee": SymbolRefAttr(callee),
-                "length": length,
-                "reverse": reverse,
-                "early": early,
-            },
-        )
-
-    @property
-    def step(self) -> str:
-        """The name of the function."""
-        return self.callee.root_reference.data
+        super().__init__(callee, [consts, carries, xs], types, length, reverse, early)
 
 
 def _shape(value: SSAValue) -> tuple[int, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
 from xdsl.dialects import func
 from xdsl.dialects.builtin import (
     AnyTensorTypeConstr,
+    FlatSymbolRefAttrConstr,
     IntegerAttr,
     ModuleOp,
+    SymbolRefAttr,
     TensorType,
     UnitAttr,
     i1,
@@ -25,21 +27,13 @@ from xdsl.irdl import (
     var_operand_def,
     var_result_def,
 )
+from xdsl.traits import SymbolUserOpInterface
 from xdsl.utils.exceptions import VerifyException
 
 
-class ScanningOp(IRDLOperation, ABC):
-    """carry, ys[t] = step(consts, carry, xs[t]) for t from 0 to length - 1, or back to 0.
+class SteppingOp(IRDLOperation, ABC):
+    """What runs a step for t from 0 to length - 1, or back to 0."""
 
-    The results are the last carries, then the ys, each with `length` in front of its shape.
-    With `while` it ends before the first step whose first carry, a bool, is false; then it has
-    carries only, which steps behind the end, some of which may be run, must not change.
-    """
-
-    consts = var_operand_def(AnyTensorTypeConstr)
-    carries = var_operand_def(AnyTensorTypeConstr)
-    xs = var_operand_def(AnyTensorTypeConstr)
-    outputs = var_result_def(AnyTensorTypeConstr)
     length = prop_def(IntegerAttr.constr(i64))
     reverse = opt_prop_def(UnitAttr)
     early = opt_prop_def(UnitAttr)
@@ -51,7 +45,6 @@ class ScanningOp(IRDLOperation, ABC):
         "`consts` `(` ($consts^ `:` type($consts))? `)` "
         "`carries` `(` ($carries^ `:` type($carries))? `)` "
         "`xs` `(` ($xs^ `:` type($xs))? `)` "
-        "(`->` type($outputs)^)? attr-dict-with-keyword"
     )
 
     @property
@@ -59,6 +52,62 @@ class ScanningOp(IRDLOperation, ABC):
         """The positions in their order."""
         order = range(self.length.value.data)
         return order[::-1] if self.reverse is not None else order
+
+    @abstractmethod
+    def check_step(self, inputs: Sequence[Attribute], outputs: Sequence[Attribute]) -> None:
+        """Raises: VerifyException unless a step of these types goes with the operands."""
+
+
+class CalleeIsStep(SymbolUserOpInterface):
+    """The callee is a function whose types are those of a step."""
+
+    def verify(self, op: Operation) -> None:
+        assert isinstance(op, CallingOp)
+        type = function_named(op, op.step).function_type
+        op.check_step(type.inputs.data, type.outputs.data)
+
+
+class CallingOp(SteppingOp, ABC):
+    """One whose step is a private function of the module."""
+
+    callee = prop_def(FlatSymbolRefAttrConstr)
+
+    def __init__(
+        self, callee: str, operands: Sequence[Sequence[SSAValue]],
+        types: Sequence[Attribute] | None, length: IntegerAttr, reverse: UnitAttr | None,
+        early: UnitAttr | None,
+    ):  # fmt: skip
+        super().__init__(
+            operands=operands,
+            result_types=[] if types is None else [types],
+            properties={
+                "callee": SymbolRefAttr(callee),
+                "length": length,
+                "reverse": reverse,
+                "early": early,
+            },
+        )
+
+    @property
+    def step(self) -> str:
+        """The name of the function."""
+        return self.callee.root_reference.data
+
+
+class ScanningOp(SteppingOp, ABC):
+    """carry, ys[t] = step(consts, carry, xs[t]) for t from 0 to length - 1, or back to 0.
+
+    The results are the last carries, then the ys, each with `length` in front of its shape.
+    With `while` it ends before the first step whose first carry, a bool, is false; then it has
+    carries only, which steps behind the end, some of which may be run, must not change.
+    """
+
+    consts = var_operand_def(AnyTensorTypeConstr)
+    carries = var_operand_def(AnyTensorTypeConstr)
+    xs = var_operand_def(AnyTensorTypeConstr)
+    outputs = var_result_def(AnyTensorTypeConstr)
+
+    FORMAT: ClassVar[str] = SteppingOp.FORMAT + "(`->` type($outputs)^)? attr-dict-with-keyword"
 
     @property
     def last(self) -> Sequence[SSAValue]:
@@ -71,7 +120,6 @@ class ScanningOp(IRDLOperation, ABC):
         return self.results[len(self.carries) :]
 
     def check_step(self, inputs: Sequence[Attribute], outputs: Sequence[Attribute]) -> None:
-        """Raises: VerifyException unless a step of these types goes with the operands."""
         length = self.length.value.data
         if length < 0:
             raise VerifyException(f"{self.name}: a length of {length}")
