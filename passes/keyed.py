@@ -110,7 +110,7 @@ def _is_identity(fill: FillOp, reduction: GenericOp) -> bool:
     constant = fill.inputs[0].owner
     assert isinstance(constant, arith.ConstantOp)
     # f16 is combined in f32.
-    return constant.value.parameters[0] == structured.identity(reduction).value
+    return constant.value.parameters[0] == structured.start(reduction).value
 
 
 def _counted(op: Operation | None, place: Place) -> Index | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xdsl.context import Context
 from xdsl.dialects import arith, func, tensor
 from xdsl.dialects.builtin import (
@@ -19,8 +21,11 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.array.base import is_narrow
 from stepwell.dialects.build import clone
+from stepwell.dialects.emit import Emitter, scalar_attr
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.passes import structured
+from stepwell.passes.linalg_forms import fill, map_form
+from stepwell.passes.parts import copied
 
 _COMBINERS = (
     *(arith.AddfOp, arith.MulfOp, arith.MaximumfOp, arith.MinimumfOp, arith.AddiOp, arith.MuliOp),
@@ -31,6 +36,9 @@ _COMBINERS = (
 
 class NormalizeLinalgPass(ModulePass):
     """Orders loops by the result, moves constants into bodies, makes initial values inputs.
+
+    A reduction starts from the neutral element of what it combines by; another start is combined
+    with its result.
 
     What no schedule can do is refused here, with the location of the operation.
 
@@ -82,6 +90,7 @@ def _normalize(op: Operation) -> None:
     _check_narrow(op)
     if any(structured.reduction_flags(op)):
         _check_reduction(op)
+        _start_neutral(op)
     elif op.body.block.args[-1].first_use is not None:
         _read_initial_value(op)
 
@@ -157,6 +166,24 @@ def _check_reduction(op: GenericOp) -> None:
         raise _refusal(op, f"a reduction ends in one of {_combiner_names()}")
     if list(combine.operands).count(accumulator) != 1 or not accumulator.has_one_use():
         raise _refusal(op, f"{combine.name} does not join the accumulator to another value")
+
+
+def _start_neutral(op: GenericOp) -> None:
+    """What a reduction starts from is combined with its result: a schedule starts many times."""
+    combine, block, type_ = structured.combiner(op), op.parent_block(), op.results[0].type
+    start, neutral = structured.start(op), structured.neutral(combine)
+    if scalar_attr(start.value.data, start.type).value.data == neutral.value.data:
+        return
+    assert block is not None and isinstance(type_, TensorType)
+    emit = Emitter(block, before=op, location=op.location)
+    op.operands[len(op.inputs)] = fill(emit, neutral.value.data, type_)
+    emit.before = op.next_op
+
+    def body(inner: Emitter, values: Sequence[SSAValue]) -> SSAValue:
+        return inner(copied(combine, [inner.constant(start.value.data, start.type), values[0]]))
+
+    whole = map_form(emit, op.results, type_, body)
+    op.results[0].replace_uses_with_if(whole, lambda use: use.operation is not whole.owner)
 
 
 def _combiner_names() -> str:

@@ -49,7 +49,7 @@ def in_two(
     pieces = [piece(first, count) for first, count in ((0, at), (at, size - at))]
     type_, combine = op.results[0].type, structured.combiner(op)
     assert isinstance(type_, TensorType)
-    both = map_form(emit, pieces, type_, lambda to, values: to(_copied(combine, values[:2])))
+    both = map_form(emit, pieces, type_, lambda to, values: to(copied(combine, values[:2])))
     replace(op, both)
     head = pieces[0].owner
     assert isinstance(head, GenericOp)
@@ -68,9 +68,9 @@ def sum_of_parts(emit: Emitter, op: GenericOp, partial: SSAValue, order: Sequenc
 
     def body(inner: Emitter, arguments: Sequence[SSAValue]) -> SSAValue:
         new, accumulator = arguments
-        return inner(_copied(combine, [accumulator, new]))
+        return inner(copied(combine, [accumulator, new]))
 
-    start = structured.identity(op).value.data
+    start = structured.start(op).value.data
     reduced = rank - type_.get_num_dims()
     loops = [order.index(dimension) for dimension in range(rank)]
     return reduction_form(emit, [partial], [projection(rank, loops)], reduced, start, type_, body)
@@ -99,7 +99,7 @@ def cloned_body(op: GenericOp) -> Body:
     return body
 
 
-def _copied(op: Operation, operands: Sequence[SSAValue]) -> Operation:
+def copied(op: Operation, operands: Sequence[SSAValue]) -> Operation:
     """A scalar operation on other operands."""
     return type(op).create(
         operands=operands,

@@ -152,7 +152,7 @@ def _piece(emit: Emitter, op: GenericOp, loop: int, first: int, count: int) -> S
         places = (AffineExpr.dimension(i) + first * a for i, a in enumerate(axes))
         part = TensorType(structured.element_type(value), shape)
         inputs.append(view_form(emit, value, AffineMap(len(axes), 0, tuple(places)), part))
-    type_, start = op.results[0].type, structured.identity(op).value.data
+    type_, start = op.results[0].type, structured.start(op).value.data
     assert isinstance(type_, TensorType)
     maps, reduced = list(op.indexing_maps.data[:-1]), sum(structured.reduction_flags(op))
     return reduction_form(emit, inputs, maps, reduced, start, type_, cloned_body(op))
@@ -190,5 +190,5 @@ def _partial(
         maps.append(projection(rank, loops))
     shape = [*(chunks[loop] for loop in cut), *(sizes[loop] for loop in parallel)]
     type_ = TensorType(structured.element_type(op.results[0]), shape)
-    start = structured.identity(op).value.data
+    start = structured.start(op).value.data
     return reduction_form(emit, inputs, maps, len(inner), start, type_, cloned_body(op))

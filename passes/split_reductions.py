@@ -210,7 +210,7 @@ def _over(
         )
         for value, map in zip(op.inputs, structured.input_maps(op), strict=True)
     ]
-    start = structured.identity(op).value.data
+    start = structured.start(op).value.data
     type_ = TensorType(structured.element_type(op.results[0]), loops[: rank - reduced])
     return reduction_form(
         emit, views, [identity(rank)] * len(views), reduced, start, type_, cloned_body(op)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
-from math import prod
+from math import inf, prod
 
 from xdsl.dialects import arith, math, tensor
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, TensorType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
 from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
+from stepwell.dialects.emit import scalar_attr
 from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp
 
 
@@ -108,7 +109,7 @@ def combined(op: GenericOp) -> SSAValue:
     return value
 
 
-def identity(op: GenericOp) -> FloatAttr | IntegerAttr:
+def start(op: GenericOp) -> FloatAttr | IntegerAttr:
     """The initial value of a reduction's accumulator."""
     fill = op.outputs[0].owner
     assert isinstance(fill, FillOp), "a reduction starts from linalg.fill"
@@ -117,6 +118,29 @@ def identity(op: GenericOp) -> FloatAttr | IntegerAttr:
     value = constant.value
     assert isinstance(value, FloatAttr | IntegerAttr)
     return value
+
+
+_NEUTRAL: dict[type[Operation], float] = {
+    arith.AddfOp: -0.0,
+    arith.MulfOp: 1,
+    arith.MaximumfOp: -inf,
+    arith.MinimumfOp: inf,
+    arith.AddiOp: 0,
+    arith.MuliOp: 1,
+    arith.MaxUIOp: 0,
+    arith.MinUIOp: -1,
+    arith.AndIOp: -1,
+    arith.OrIOp: 0,
+}
+
+
+def neutral(combine: Operation) -> FloatAttr | IntegerAttr:
+    """What combines with any value to that value. 0 does not, as a float: 0 + -0 is 0."""
+    type = combine.results[0].type
+    if isinstance(type, IntegerType) and isinstance(combine, arith.MaxSIOp | arith.MinSIOp):
+        lowest = -(1 << (type.width.data - 1))
+        return scalar_attr(lowest if isinstance(combine, arith.MaxSIOp) else ~lowest, type)
+    return scalar_attr(_NEUTRAL[combine.__class__], type)
 
 
 def contraction_loops(op: GenericOp) -> tuple[list[int], list[int], list[int], list[int]] | None:

@@ -182,3 +182,30 @@ def test_a_kernel_that_does_not_compile_is_named(folder: Path) -> None:
     outcome = wgpu_run("broken.safetensors --arg four.npy --arg 1")
     assert outcome.code == 1
     assert outcome.stderr.startswith("wgpu-run: error: kernel 'scale_kernel' does not compile")
+
+
+START = """
+func.func @main(%x: tensor<3x2000xf32>) -> tensor<3xf32> {
+  %start = arith.constant 5.0 : f32
+  %empty = tensor.empty() : tensor<3xf32>
+  %fill = linalg.fill ins(%start : f32) outs(%empty : tensor<3xf32>) -> tensor<3xf32>
+  %0 = linalg.generic {
+    indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>],
+    iterator_types = ["parallel", "reduction"]
+  } ins(%x : tensor<3x2000xf32>) outs(%fill : tensor<3xf32>) {
+  ^bb0(%a: f32, %sum: f32):
+    %1 = arith.addf %sum, %a : f32
+    linalg.yield %1 : f32
+  } -> tensor<3xf32>
+  func.return %0 : tensor<3xf32>
+}
+"""
+
+
+def test_what_a_sum_starts_from_is_added_once(folder: Path) -> None:
+    """However many threads share the sum."""
+    Path("sum.mlir").write_text(START, "utf-8")
+    np.save("ones.npy", np.ones((3, 2000), np.float32))
+    outcome = call(wgpu_run_main, ["sum.mlir", "--arg", "ones.npy", "--out", "sums.npy"])
+    assert outcome.code == 0, outcome.stderr
+    np.testing.assert_array_equal(np.load("sums.npy"), np.full(3, 2005, np.float32))

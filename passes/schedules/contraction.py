@@ -84,8 +84,7 @@ class Contraction:
     def accumulator(self) -> SSAValue:
         """The initial value of a vector of results."""
         with self.points.over(self.lanes):
-            start = self.points.emit(arith.ConstantOp(structured.identity(self.fold.op)))
-            return self.points.broadcast(start) if self.lanes is not None else start
+            return self.points.start(self.fold.op)
 
     def operand(self, side: int, mapped: Mapped) -> SSAValue:
         """A factor (0: of the rows, 1: of the columns) at a point."""

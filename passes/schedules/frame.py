@@ -250,6 +250,7 @@ class Frame:
         """The tiled kernel."""
         if max(grid) > self.target.max_workgroups:
             raise UnsupportedError(f"kernel @{self.kernel.sym_name.data}: grid {grid} is too large")
+        self.points.drop_unused_starts()
         self.block.add_op(ReturnOp())
         tiled = FuncOp(
             self.kernel.sym_name.data,

@@ -260,9 +260,8 @@ class _KeyedReduction:
 
         def body() -> tuple[()]:
             with points.over(self.vector):
-                start = points.emit(arith.ConstantOp(structured.identity(found.fold.op)))
-                start = start if self.vector is None else points.broadcast(start)
-                (result,) = frame.loop(layout.summaries, [start], words)
+                start = [points.start(found.fold.op)]
+                (result,) = frame.loop(layout.summaries, start, words)
                 here = assign([found.row], [frame.guarded(row, found.row.hi + 1)])
                 mapped = {**self.batch, **here, **columns}
                 place = placed(found.fold.place, mapped)
@@ -325,4 +324,4 @@ class _KeyedReduction:
             self.found.match, placed(self.found.place, mapped), points.emit.constant(1, i1)
         )
         terms = points.terms(op, placed(self.found.fold.loops, mapped))
-        return [points.apply(structured.combiner(op), [*carried, terms[structured.combined(op)]])]
+        return [points.combine(op, carried[0], terms[structured.combined(op)])]

@@ -62,6 +62,8 @@ class PointEmitter:
         self.positions: dict[tuple[Place, tuple[int, ...]], Index] = {}
         self.by_lane: dict[tuple[Lanes, Index], list[Index] | None] = {}
         """The position in each lane, of positions met before."""
+        self.starts: list[SSAValue] = []
+        """What reductions start from."""
         self.expressions: dict[SSAValue, Index] = {}
         """What values of type `index` in bodies stand for, where they are loops."""
 
@@ -175,6 +177,28 @@ class PointEmitter:
         value = self.emit(create(form, operands, [result], op.properties, op.attributes))
         self.scopes[-1][key] = value
         return value
+
+    def start(self, op: GenericOp) -> SSAValue:
+        """What a reduction starts from, in every lane."""
+        self.starts.append(self.emit(arith.ConstantOp(structured.start(op))))
+        if self.lanes is not None:
+            self.starts.append(self.broadcast(self.starts[-1]))
+        return self.starts[-1]
+
+    def combine(self, op: GenericOp, so_far: SSAValue, value: SSAValue) -> SSAValue:
+        """What a reduction makes of both: the value itself where nothing came before it."""
+        combine = structured.combiner(op)
+        if _scalar_constant(so_far) == structured.neutral(combine):
+            return self.broadcast(value) if isinstance(so_far.type, VectorType) else value
+        return self.apply(combine, [so_far, value])
+
+    def drop_unused_starts(self) -> None:
+        """Erases the starts of reductions whose first value is known."""
+        for value in reversed(self.starts):
+            if value.first_use is None:
+                assert isinstance(value.owner, Operation)
+                value.owner.detach()
+                value.owner.erase()
 
     def _vector_type(self, element: Attribute) -> VectorType:
         assert self.lanes is not None
@@ -386,3 +410,11 @@ class PointEmitter:
             known = self.emit(quick(operation, [self.index(atom.base), divisor], INDEX))
             self.scopes[-1][key] = known
         return known
+
+
+def _scalar_constant(value: SSAValue) -> Attribute | None:
+    """The constant that a value, or each of its lanes, is."""
+    owner = value.owner
+    if isinstance(owner, vector.BroadcastOp):
+        owner = owner.source.owner
+    return owner.value if isinstance(owner, arith.ConstantOp) else None

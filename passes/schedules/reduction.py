@@ -19,7 +19,7 @@ from math import prod
 
 from xdsl.dialects import arith, memref, vector
 from xdsl.dialects.builtin import MemRefType, VectorType, f32, i1, i32
-from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.kernel import FuncOp, SubgroupReduceOp
@@ -137,7 +137,7 @@ class _Reduction:
         steps = self.plan.held + (
             self.length // self.plan.width > self.plan.held * self.plan.threads
         )
-        starts = [self._identity(fold) for _ in range(steps) for fold in domain.crossings]
+        starts = [self.points.start(fold.op) for _ in range(steps) for fold in domain.crossings]
         self._place(team * self.team)
         if self.plan.in_turn > 1:
             self._read_shared()
@@ -169,7 +169,7 @@ class _Reduction:
 
     def _row(self, inside: SSAValue | None, sums: Sequence[SSAValue]) -> Sequence[SSAValue]:
         for level in self.levels:
-            starts = [self._identity(fold) for fold in level]
+            starts = [self.points.start(fold.op) for fold in level]
             partial = [
                 self._across_lanes(fold, value)
                 for fold, value in zip(level, self._fold(level, starts, inside), strict=True)
@@ -195,8 +195,7 @@ class _Reduction:
 
         def add(mapped: Mapped) -> None:
             for fold in self.frame.domain.crossings:
-                term = self._term(fold, mapped)
-                new.append(self._join(structured.combiner(fold.op), next(old), term))
+                new.append(self.points.combine(fold.op, next(old), self._term(fold, mapped)))
 
         def body(places: Sequence[Mapped], _: Sequence[SSAValue]) -> Sequence[SSAValue]:
             for mapped in places:
@@ -270,7 +269,7 @@ class _Reduction:
 
         def joined(new: Sequence[SSAValue], carried: Sequence[SSAValue]) -> Sequence[SSAValue]:
             return [
-                self._join(structured.combiner(fold.op), accumulator, value)
+                self.points.combine(fold.op, accumulator, value)
                 for fold, accumulator, value in zip(level, carried, new, strict=True)
             ]
 
@@ -292,28 +291,15 @@ class _Reduction:
     def _term(self, fold: Fold, mapped: Mapped) -> SSAValue:
         """What a fold combines its accumulator with."""
         terms = self.points.terms(fold.op, placed(fold.loops, mapped))
-        (new,) = [
-            operand
-            for operand in structured.combiner(fold.op).operands
-            if not (isinstance(operand, BlockArgument) and operand.index >= len(fold.op.inputs))
-        ]
-        return terms[new]
-
-    def _join(self, combine: Operation, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
-        return self.points.apply(combine, [lhs, rhs])
-
-    def _identity(self, fold: Fold) -> SSAValue:
-        value = self.points.emit(arith.ConstantOp(structured.identity(fold.op)))
-        return self.points.broadcast(value) if self.vector is not None else value
+        return terms[structured.combined(fold.op)]
 
     def _across_lanes(self, fold: Fold, value: SSAValue) -> SSAValue:
         """Lanes along the row hold parts of one result; lanes across rows hold results."""
         if self.plan.width == 1:
             return value
-        combine = structured.combiner(fold.op)
         result = self.points.lane(value, 0)
         for lane in range(1, self.plan.width):
-            result = self._join(combine, result, self.points.lane(value, lane))
+            result = self.points.combine(fold.op, result, self.points.lane(value, lane))
         return result
 
     def _across_threads(
@@ -374,7 +360,7 @@ class _Reduction:
         for number, (fold, memory) in enumerate(zip(level, memories, strict=True)):
             first, *others = [points.emit(memref.LoadOp.get(memory, [at])) for at in places]
             for other in others:
-                first = self._join(structured.combiner(fold.op), first, other)
+                first = points.combine(fold.op, first, other)
             results[number] = first
         # The memory is written again by the next reduction.
         frame.barrier()
@@ -384,7 +370,6 @@ class _Reduction:
         """Combines several results in a tree, with the same barriers."""
         plan, frame, points = self.plan, self.frame, self.points
         width = plan.row_width
-        combiners = [structured.combiner(fold.op) for fold in level]
         memories = self._memories(values, plan.rows * plan.threads * width)
 
         def at(part: Index) -> SSAValue:
@@ -410,8 +395,8 @@ class _Reduction:
             return ()
 
         def halve(stride: int) -> tuple[()]:
-            pairs = zip(combiners, read(self.part), read(self.part + stride), strict=True)
-            return write([self._join(combine, lhs, rhs) for combine, lhs, rhs in pairs])
+            pairs = zip(level, read(self.part), read(self.part + stride), strict=True)
+            return write([points.combine(fold.op, lhs, rhs) for fold, lhs, rhs in pairs])
 
         write(values)
         frame.barrier()

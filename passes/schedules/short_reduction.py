@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from xdsl.dialects import arith
 from xdsl.ir import SSAValue
 
 from stepwell.dialects.kernel import FromElementsOp, FuncOp
@@ -119,11 +118,10 @@ def _result(frame: Frame, mapped: Mapped) -> SSAValue:
     domain, points = frame.domain, frame.points
     (fold,) = domain.folds
     sizes = extents(domain.reduced)
-    combine = structured.combiner(fold.op)
     new = structured.combined(fold.op)
-    result: SSAValue = points.emit(arith.ConstantOp(structured.identity(fold.op)))
+    result = points.start(fold.op)
     for position in range(prod(sizes)):
         reduced = assign(domain.reduced, delinearize(constant(position), sizes))
         terms = points.terms(fold.op, placed(fold.loops, {**mapped, **reduced}))
-        result = points.apply(combine, [result, terms[new]])
+        result = points.combine(fold.op, result, terms[new])
     return result

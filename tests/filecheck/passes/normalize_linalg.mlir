@@ -66,6 +66,33 @@ func.func @initial(%a: tensor<4xf32>, %init: tensor<4xf32>) -> tensor<4xf32> {
 
 // -----
 
+// A sum starts many times in a schedule; what it is to start from is added once.
+
+// CHECK-LABEL: @start_of_a_sum(
+// CHECK:       %[[ZERO:.*]] = arith.constant -0.000000e+00 : f32
+// CHECK:       %[[FILL:.*]] = linalg.fill ins(%[[ZERO]] : f32)
+// CHECK:       %[[SUM:.*]] = linalg.generic
+// CHECK-SAME:    iterator_types = ["reduction"]
+// CHECK:       linalg.generic
+// CHECK-SAME:    ins(%[[SUM]] : tensor<f32>)
+// CHECK:         %[[FIVE:.*]] = arith.constant 5.000000e+00 : f32
+// CHECK-NEXT:    arith.addf %[[FIVE]], %{{.*}} : f32
+func.func @start_of_a_sum(%a: tensor<4xf32>) -> tensor<f32> {
+  %five = arith.constant 5.0 : f32
+  %empty = tensor.empty() : tensor<f32>
+  %start = linalg.fill ins(%five : f32) outs(%empty : tensor<f32>) -> tensor<f32>
+  %0 = linalg.generic {
+    indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> ()>], iterator_types = ["reduction"]
+  } ins(%a : tensor<4xf32>) outs(%start : tensor<f32>) {
+  ^bb0(%x: f32, %acc: f32):
+    %1 = arith.addf %acc, %x : f32
+    linalg.yield %1 : f32
+  } -> tensor<f32>
+  func.return %0 : tensor<f32>
+}
+
+// -----
+
 func.func @named(%a: tensor<4x4xf32>, %init: tensor<4x4xf32>) -> tensor<4x4xf32> {
   // expected-error@+1 {{linalg.matmul: write it as linalg.generic}}
   %0 = linalg.matmul ins(%a, %a : tensor<4x4xf32>, tensor<4x4xf32>) outs(%init : tensor<4x4xf32>) -> tensor<4x4xf32>

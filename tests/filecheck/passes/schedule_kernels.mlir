@@ -125,3 +125,17 @@ func.func @integers(%x: tensor<8x8xi32>, %w: tensor<8x64xi32>) -> tensor<8x64xi3
   %0 = array.dot_general %x, %w batch [], [] contracting [1], [0] : (tensor<8x8xi32>, tensor<8x64xi32>) -> tensor<8x64xi32>
   func.return %0 : tensor<8x64xi32>
 }
+
+// The first element is the first value of a maximum; a sum adds it to 0, as 0 + -0 is 0.
+// DESKTOP:    kernel.func @reduction_9(
+// DESKTOP-NOT:  0xff800000
+// DESKTOP:      arith.maximumf
+// DESKTOP:    kernel.func @reduction_10(
+// DESKTOP:      %[[ZERO:.*]] = arith.constant 0.000000e+00 : f32
+// DESKTOP:      arith.addf %[[ZERO]],
+func.func @starts(%x: tensor<3x2xf32>) -> (tensor<3xf32>, tensor<3xf32>) {
+  %0 = array.max %x axes [1] : (tensor<3x2xf32>) -> tensor<3xf32>
+  %1 = array.negative %x : (tensor<3x2xf32>) -> tensor<3x2xf32>
+  %2 = array.sum %1 axes [1] : (tensor<3x2xf32>) -> tensor<3xf32>
+  func.return %0, %2 : tensor<3xf32>, tensor<3xf32>
+}
