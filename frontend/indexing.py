@@ -1,7 +1,7 @@
 """Indexing: `x[...]`, and operations that read or write at computed positions.
 
 Positions are i32 or u32. Traced ones cannot be checked: reading clamps them to the array,
-`scatter_add` drops those out of range.
+`scatter_add` drops those out of range. In `x[...]` negative ones count from the end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend.array import Array, ArrayLike, Index
 from stepwell.frontend.building import axis_of, cast_to, emit, lift, reshape_to
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.dtypes import DTypeLike, as_dtype, int32
+from stepwell.frontend.dtypes import DTypeLike, as_dtype, int32, uint32
 from stepwell.frontend.errors import IndexingError
 from stepwell.frontend.tracing import Tracer
 
@@ -70,11 +70,17 @@ def get_item(x: Array, key: Index, /) -> Array:
     dots = next(i for i, part in enumerate(parts) if part is Ellipsis)
     parts[dots : dots + 1] = [slice(None)] * (tracer.ndim - named)
     if parts and isinstance(parts[0], Tracer) and parts[0].shape:
-        rows = positions(parts[0], "x[index]")
+        rows = _from_end(parts[0], tracer.shape[0])
         taken = emit(ops.TakeOp(tracer.value, rows.value, 0))
         rest = [slice(None)] * rows.ndim + parts[1:]
         return get_item(taken, tuple(rest))
     return _basic(tracer, parts)
+
+
+def _from_end(index: Tracer, size: int) -> Tracer:
+    """Positions in `x[...]`, as NumPy reads them."""
+    at = positions(index, "x[index]")
+    return at if at.dtype is uint32 else from_start(at, size)
 
 
 def _basic(x: Tracer, parts: list[Any]) -> Tracer:
@@ -107,7 +113,7 @@ def _basic(x: Tracer, parts: list[Any]) -> Tracer:
                     f"an array of shape {list(part.shape)} indexes axis {axis}: index arrays stand "
                     "first; use `sw.take(x, indices, axis)` or `sw.take_along_axis`"
                 )
-            dynamic.append((axis, positions(part, "x[index]")))
+            dynamic.append((axis, _from_end(part, size)))
             starts[axis], limits[axis] = 0, size
         else:
             at = _position(part, size, axis, x.shape)

@@ -153,7 +153,7 @@ def broadcast_arrays(*arrays: ArrayLike) -> list[Array]:
 
 
 def lift_shape(x: ArrayLike) -> Shape:
-    return x.shape if isinstance(x, Array) else ()
+    return x.shape if isinstance(x, Array) else np.shape(x)
 
 
 def _common(arrays: Sequence[ArrayLike]) -> list[Tracer]:

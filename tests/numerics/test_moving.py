@@ -142,3 +142,71 @@ def test_unfold_and_fold(options: dict[str, Any]) -> None:
     np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-6)
     with pytest.raises(ValueError, match="stride"):
         sw.unfold(x, (3, 2), stride=(1, 1, 1))
+
+
+def test_arrays_in_their_common_shape() -> None:
+    x, y = numbers(3, 1), numbers(2, 1, 4)
+    for ours, theirs in zip(sw.broadcast_arrays(x, y), np.broadcast_arrays(x, y), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    slopes = sw.grad(lambda x, y: sw.multiply(*sw.broadcast_arrays(x, y)).sum(), (0, 1))(x, y)
+    np.testing.assert_allclose(slopes[0], np.full((3, 1), y.sum()), rtol=1e-5)
+    np.testing.assert_allclose(slopes[1], np.full((2, 1, 4), x.sum()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("span", [(0, -1), (1, 2), (0, 1), (2, 2), (-3, -2)])
+def test_axes_become_one(span: tuple[int, int]) -> None:
+    against_torch = pytest.importorskip("against_torch")
+    against_torch.compare(
+        lambda x: sw.flatten(x, *span), lambda x: x.flatten(*span), numbers(2, 3, 4)
+    )
+
+
+@pytest.mark.parametrize("axes", [None, (0, 2, 1), (-1, 0, 1)])
+def test_transposes(axes: Any) -> None:
+    x, weights = numbers(2, 3, 4), numbers(*np.transpose(numbers(2, 3, 4), axes).shape, seed=1)
+    np.testing.assert_array_equal(sw.transpose(x, axes), np.transpose(x, axes))
+    slope = sw.grad(lambda x: (sw.transpose(x, axes) * weights).sum())(x)
+    back = None if axes is None else tuple(np.argsort(np.array(axes) % 3))
+    np.testing.assert_array_equal(slope, np.transpose(weights, back))
+
+
+@pytest.mark.parametrize("position", [-4, 0, 2, 9])
+def test_slices_at_a_position_of_run_time(position: int) -> None:
+    x, update = numbers(3, 6), numbers(3, 2, seed=1)
+    start = min(max(position, 0), 4)
+    expected = x.copy()
+    expected[:, start : start + 2] = update
+    read = sw.jit(lambda x, at: sw.dynamic_slice(x, at, axis=1, length=2))
+    write = sw.jit(lambda x, u, at: sw.dynamic_update_slice(x, u, at, axis=1))
+    np.testing.assert_array_equal(read(x, position), x[:, start : start + 2])
+    np.testing.assert_array_equal(write(x, update, position), expected)
+
+    weights = numbers(3, 6, seed=2)
+    slopes = sw.grad(
+        lambda x, u: (sw.dynamic_update_slice(x, u, position, axis=1) * weights).sum(), (0, 1)
+    )(x, update)
+    hidden = weights.copy()
+    hidden[:, start : start + 2] = 0
+    np.testing.assert_array_equal(slopes[0], hidden)
+    np.testing.assert_array_equal(slopes[1], weights[:, start : start + 2])
+    slope = sw.grad(lambda x: (sw.dynamic_slice(x, position, axis=1, length=2) * update).sum())(x)
+    expected = np.zeros_like(x)
+    expected[:, start : start + 2] = update
+    np.testing.assert_array_equal(slope, expected)
+
+
+KEYS = [
+    1, -1, (slice(None), 2), slice(2, None, -2), (None, ..., slice(-3, -1)), (..., 0),
+    np.array([2, 0, -1, 2], np.int32),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_items(key: Any) -> None:
+    x = numbers(3, 5)
+    weights = numbers(*x[key].shape, seed=1)
+    np.testing.assert_array_equal(sw.get_item(x, key), x[key])
+    expected = np.zeros_like(x)
+    np.add.at(expected, key, weights)
+    slope = sw.grad(lambda x: (sw.get_item(x, key) * weights).sum())(x)
+    np.testing.assert_allclose(slope, expected, rtol=1e-6)
