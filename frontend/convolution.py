@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ParamSpec
 
 from stepwell.dialects.array import convolution as ops
 from stepwell.dialects.array.base import ints
@@ -22,6 +23,8 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
 ]
+
+P = ParamSpec("P")
 
 
 def _padding(
@@ -45,22 +48,6 @@ def _padding(
     return around(name, value, rank)
 
 
-def _convolution(
-    rank: int,
-    x: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None,
-    stride: Sizes,
-    padding: str | Padding,
-    dilation: Sizes,
-    groups: int,
-) -> Array:
-    name = f"conv{rank}d"
-    data, kernel = _operands(name, rank, x, weight, "[outputs, channels / groups, kernel...]")
-    product = convolved(name, data, kernel, stride, padding, dilation, groups)
-    return _biased(name, product, bias)
-
-
 def convolved(
     name: str,
     data: Tracer,
@@ -79,42 +66,18 @@ def convolved(
     return emit(ops.ConvolutionOp(data.value, kernel.value, form))
 
 
-def _operands(
-    name: str, rank: int, x: ArrayLike, weight: ArrayLike, layout: str
-) -> tuple[Tracer, Tracer]:
-    data = as_float(x)
-    kernel = lift(weight, data.dtype)
-    if data.ndim != rank + 2 or kernel.ndim != rank + 2:
-        raise ShapeError(
-            f"{name}: x {list(data.shape)} and weight {list(kernel.shape)} must have a rank of "
-            f"{rank + 2}: [n, channels, spatial...] and {layout}"
-        )
-    return data, kernel
-
-
-def _biased(name: str, x: Tracer, bias: ArrayLike | None) -> Array:
-    if bias is None:
-        return x
-    offset, channels = lift(bias, x.dtype), x.shape[1]
-    if offset.shape != (channels,):
-        raise ShapeError(f"{name}: bias has shape {list(offset.shape)}, not [{channels}]")
-    return x + offset.reshape([channels, *[1] * (x.ndim - 2)])
-
-
 def _transposed(
-    rank: int,
-    x: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None,
+    name: str,
+    data: Tracer,
+    kernel: Tracer,
     stride: Sizes,
     padding: Padding,
     output_padding: Sizes,
     groups: int,
     dilation: Sizes,
-) -> Array:
-    """The gradient of a convolution with this weight with respect to its data."""
-    name = f"conv_transpose{rank}d"
-    data, kernel = _operands(name, rank, x, weight, "[channels, outputs / groups, kernel...]")
+) -> Tracer:
+    """The gradient of a convolution with this kernel with respect to its data."""
+    rank = data.ndim - 2
     if groups < 1 or data.shape[1] != kernel.shape[0] or kernel.shape[0] % groups:
         raise ShapeError(
             f"{name}: {data.shape[1]} channels, weight {list(kernel.shape)} and {groups} groups do "
@@ -139,114 +102,89 @@ def _transposed(
     shape = [data.shape[0], kernel.shape[1] * groups, *spatial]
     op = ops.ConvolutionDataOp(data.value, kernel.value, form | {"shape": ints(shape)})
     result = emit(op)
-    if any(zeros):
-        result = emit(PadOp(result.value, [0] * (rank + 2), [0, 0, *zeros], 0))
-    return _biased(name, result, bias)
+    if not any(zeros):
+        return result
+    return emit(PadOp(result.value, [0] * (rank + 2), [0, 0, *zeros], 0))
 
 
-@operation
-def conv1d(
-    x: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    stride: Sizes = 1,
-    padding: str | Padding = 0,
-    dilation: Sizes = 1,
-    groups: int = 1,
-) -> Array:
-    """The convolution of [n, channels, w] with weight [outputs, channels / groups, kernel].
-
-    `padding` is a number, a number or a pair (before, after) for each axis, "same" or "valid".
-    """
-    return _convolution(1, x, weight, bias, stride, padding, dilation, groups)
+def _operands(
+    name: str, rank: int, x: ArrayLike, weight: ArrayLike, layout: str
+) -> tuple[Tracer, Tracer]:
+    data = as_float(x)
+    kernel = lift(weight, data.dtype)
+    if data.ndim != rank + 2 or kernel.ndim != rank + 2:
+        raise ShapeError(
+            f"{name}: x {list(data.shape)} and weight {list(kernel.shape)} must have a rank of "
+            f"{rank + 2}: [n, channels, spatial...] and {layout}"
+        )
+    return data, kernel
 
 
-@operation
-def conv2d(
-    x: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    stride: Sizes = 1,
-    padding: str | Padding = 0,
-    dilation: Sizes = 1,
-    groups: int = 1,
-) -> Array:
-    """The convolution of [n, channels, h, w] with weight [outputs, channels / groups, kernel...].
-
-    `padding` is a number, a number or a pair (before, after) for each axis, "same" or "valid".
-    """
-    return _convolution(2, x, weight, bias, stride, padding, dilation, groups)
+def _biased(name: str, x: Tracer, bias: ArrayLike | None) -> Array:
+    if bias is None:
+        return x
+    offset, channels = lift(bias, x.dtype), x.shape[1]
+    if offset.shape != (channels,):
+        raise ShapeError(f"{name}: bias has shape {list(offset.shape)}, not [{channels}]")
+    return x + offset.reshape([channels, *[1] * (x.ndim - 2)])
 
 
-@operation
-def conv3d(
-    x: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    stride: Sizes = 1,
-    padding: str | Padding = 0,
-    dilation: Sizes = 1,
-    groups: int = 1,
-) -> Array:
-    """The convolution of [n, channels, d, h, w] with [outputs, channels / groups, kernel...].
-
-    `padding` is a number, a number or a pair (before, after) for each axis, "same" or "valid".
-    """
-    return _convolution(3, x, weight, bias, stride, padding, dilation, groups)
+def _named(name: str, function: Callable[P, Array]) -> Callable[P, Array]:
+    """The public operation of that name."""
+    function.__name__ = function.__qualname__ = name
+    return operation(function)
 
 
-@operation
-def conv_transpose1d(
-    x: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    stride: Sizes = 1,
-    padding: Padding = 0,
-    output_padding: Sizes = 0,
-    groups: int = 1,
-    dilation: Sizes = 1,
-) -> Array:
-    """The transposed convolution of [n, channels, w].
+def _convolution(rank: int):
+    """The convolution over so many spatial axes."""
+    name = f"conv{rank}d"
 
-    The weight is [channels, outputs / groups, kernel...]. The result has the size
-    (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding.
-    """
-    return _transposed(1, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    def convolution(
+        x: ArrayLike,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+        stride: Sizes = 1,
+        padding: str | Padding = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+    ) -> Array:
+        """The convolution of [n, channels, spatial...] with a weight for each output.
 
+        The weight is [outputs, channels / groups, kernel...].
+        `padding` is a number, a number or a pair (before, after) for each axis, "same" or "valid".
+        """
+        data, kernel = _operands(name, rank, x, weight, "[outputs, channels / groups, kernel...]")
+        product = convolved(name, data, kernel, stride, padding, dilation, groups)
+        return _biased(name, product, bias)
 
-@operation
-def conv_transpose2d(
-    x: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    stride: Sizes = 1,
-    padding: Padding = 0,
-    output_padding: Sizes = 0,
-    groups: int = 1,
-    dilation: Sizes = 1,
-) -> Array:
-    """The transposed convolution of [n, channels, h, w].
-
-    The weight is [channels, outputs / groups, kernel...]. The result has the size
-    (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding.
-    """
-    return _transposed(2, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _named(name, convolution)
 
 
-@operation
-def conv_transpose3d(
-    x: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None = None,
-    stride: Sizes = 1,
-    padding: Padding = 0,
-    output_padding: Sizes = 0,
-    groups: int = 1,
-    dilation: Sizes = 1,
-) -> Array:
-    """The transposed convolution of [n, channels, d, h, w].
+def _transposed_convolution(rank: int):
+    """The transposed convolution over so many spatial axes."""
+    name = f"conv_transpose{rank}d"
 
-    The weight is [channels, outputs / groups, kernel...]. The result has the size
-    (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding.
-    """
-    return _transposed(3, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    def transposed_convolution(
+        x: ArrayLike,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+        stride: Sizes = 1,
+        padding: Padding = 0,
+        output_padding: Sizes = 0,
+        groups: int = 1,
+        dilation: Sizes = 1,
+    ) -> Array:
+        """The transposed convolution of [n, channels, spatial...].
+
+        The weight is [channels, outputs / groups, kernel...]. The result has the size
+        (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding.
+        """
+        data, kernel = _operands(name, rank, x, weight, "[channels, outputs / groups, kernel...]")
+        form = stride, padding, output_padding, groups, dilation
+        return _biased(name, _transposed(name, data, kernel, *form), bias)
+
+    return _named(name, transposed_convolution)
+
+
+conv1d, conv2d, conv3d = map(_convolution, (1, 2, 3))
+conv_transpose1d, conv_transpose2d, conv_transpose3d = map(_transposed_convolution, (1, 2, 3))

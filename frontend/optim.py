@@ -20,6 +20,13 @@ import numpy as np
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.tree import flatten, tree_map, unflatten
 
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+]
+
 Tree = Any
 Scalars = Mapping[str, Any]
 
@@ -82,6 +89,7 @@ class SGD(Optimizer):
         self,
         lr: float = 1e-3,
         momentum: float = 0.0,
+        *,
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ):

@@ -173,6 +173,7 @@ def avg_pool(
     padding: Padding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    *,
     dilation: Sizes = 1,
 ) -> Array:
     """The mean of each window; zeros of the padding count unless `count_include_pad` is false."""

@@ -80,7 +80,7 @@ class MultiheadAttention(Module):
             if need_weights:
                 weights = mean(shares, axis=1) if average_attn_weights else shares
         else:
-            found = f.scaled_dot_product_attention(q, k, v, mask, is_causal)
+            found = f.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal)
         joined = swapaxes(found, 1, 2).reshape(query.shape)
         result = self.out_proj(joined)
         return (result if self.batch_first else swapaxes(result, 0, 1)), weights

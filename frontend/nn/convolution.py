@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from stepwell.frontend.array import Array
 from stepwell.frontend.nn import functional as f
@@ -17,6 +17,9 @@ Sizes = int | Sequence[int]
 class _Convolution(Module):
     RANK: ClassVar[int]
     FUNCTION: ClassVar[Callable[..., Array]]
+    OPTIONS: ClassVar[tuple[str, ...]]
+    """What the function takes beside x, weight and bias: attributes of these names."""
+
     TRANSPOSED: ClassVar[bool] = False
 
     def __init__(
@@ -43,8 +46,21 @@ class _Convolution(Module):
         bound = max(fan_in, 1) ** -0.5
         self.bias = Parameter(init.uniform((out_channels,), bound)) if bias else None
 
+    def forward(self, x: Array) -> Array:
+        return type(self).FUNCTION(x, self.weight, self.bias, **self._options())
+
+    def extra_repr(self) -> str:
+        options = {"kernel_size": self.kernel_size, **self._options()}
+        named = ", ".join(f"{name}={value}" for name, value in options.items())
+        return f"{self.in_channels}, {self.out_channels}, {named}, bias={self.bias is not None}"
+
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.OPTIONS}
+
 
 class _Forward(_Convolution):
+    OPTIONS: ClassVar = ("stride", "padding", "dilation", "groups")
+
     def __init__(
         self,
         in_channels: int,
@@ -58,18 +74,6 @@ class _Forward(_Convolution):
     ):
         super().__init__(in_channels, out_channels, kernel_size, groups, bias)
         self.stride, self.padding, self.dilation = stride, padding, dilation
-
-    def forward(self, x: Array) -> Array:
-        return type(self).FUNCTION(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
-            f"groups={self.groups}, bias={self.bias is not None}"
-        )
 
 
 class Conv1d(_Forward):
@@ -94,6 +98,7 @@ class Conv3d(_Forward):
 
 
 class _Transposed(_Convolution):
+    OPTIONS: ClassVar = ("stride", "padding", "output_padding", "groups", "dilation")
     TRANSPOSED: ClassVar = True
 
     def __init__(
@@ -111,19 +116,6 @@ class _Transposed(_Convolution):
         super().__init__(in_channels, out_channels, kernel_size, groups, bias)
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.output_padding = output_padding
-
-    def forward(self, x: Array) -> Array:
-        return type(self).FUNCTION(
-            x, self.weight, self.bias, self.stride, self.padding, self.output_padding,
-            self.groups, self.dilation,
-        )  # fmt: skip
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}, padding={self.padding}, output_padding={self.output_padding}, "
-            f"groups={self.groups}, bias={self.bias is not None}, dilation={self.dilation}"
-        )
 
 
 class ConvTranspose1d(_Transposed):

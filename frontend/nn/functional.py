@@ -7,20 +7,97 @@ from math import floor
 
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend import activations as a
+from stepwell.frontend import attention, losses, sampling, windows
 from stepwell.frontend import convolution as c
 from stepwell.frontend import elementwise as e
-from stepwell.frontend import losses, sampling, windows
 from stepwell.frontend import normalization as n
 from stepwell.frontend import pooling as p
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.attention import scaled_dot_product_attention as attend
 from stepwell.frontend.random import next_key
 from stepwell.frontend.shaping import permute_dims, tensordot
 
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "affine_grid",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "celu",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "cross_entropy",
+    "ctc_loss",
+    "dropout",
+    "elu",
+    "embedding",
+    "fold",
+    "gaussian_nll_loss",
+    "gelu",
+    "glu",
+    "grid_sample",
+    "group_norm",
+    "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "instance_norm",
+    "interpolate",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "mish",
+    "mse_loss",
+    "nll_loss",
+    "pairwise_distance",
+    "poisson_nll_loss",
+    "prelu",
+    "relu",
+    "relu6",
+    "rms_norm",
+    "scaled_dot_product_attention",
+    "selu",
+    "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+    "triplet_margin_loss",
+    "unfold",
+]
+
 relu, relu6, leaky_relu, prelu = a.relu, a.relu6, a.leaky_relu, a.prelu
-elu, celu, selu, silu, mish = a.elu, a.celu, a.selu, a.silu, a.mish
+elu, celu, silu, mish = a.elu, a.celu, a.silu, a.mish
 sigmoid, softplus, softsign, tanh = a.sigmoid, a.softplus, a.softsign, e.tanh
-hardtanh, hardsigmoid, hardswish = a.hard_tanh, a.hard_sigmoid, a.hard_swish
+hardtanh, hardswish = a.hard_tanh, a.hard_swish
 logsigmoid, tanhshrink = a.log_sigmoid, a.tanhshrink
 softshrink, hardshrink = a.softshrink, a.hardshrink
 
@@ -39,13 +116,14 @@ conv1d, conv2d, conv3d = c.conv1d, c.conv2d, c.conv3d
 conv_transpose1d, conv_transpose2d = c.conv_transpose1d, c.conv_transpose2d
 conv_transpose3d = c.conv_transpose3d
 unfold, fold = windows.unfold, windows.fold
+scaled_dot_product_attention = attention.scaled_dot_product_attention
 
 max_pool1d = max_pool2d = max_pool3d = p.max_pool
 avg_pool1d = avg_pool2d = avg_pool3d = p.avg_pool
 adaptive_avg_pool1d = adaptive_avg_pool2d = adaptive_avg_pool3d = p.adaptive_avg_pool
 adaptive_max_pool1d = adaptive_max_pool2d = adaptive_max_pool3d = p.adaptive_max_pool
 
-group_norm, instance_norm = n.group_norm, n.instance_norm
+group_norm = n.group_norm
 grid_sample, affine_grid = sampling.grid_sample, sampling.affine_grid
 
 
@@ -53,6 +131,16 @@ def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Ar
     """x @ weight.T + bias; weight is [outputs, inputs]."""
     product = tensordot(x, weight, axes=((-1,), (1,)))
     return product if bias is None else product + bias
+
+
+def selu(x: ArrayLike) -> Array:
+    """gamma * elu(x, alpha), the constants of Klambauer 2017."""
+    return a.selu(x)
+
+
+def hardsigmoid(x: ArrayLike) -> Array:
+    """x / 6 + 1/2 within [0, 1]."""
+    return a.hard_sigmoid(x)
 
 
 def gelu(x: ArrayLike, approximate: str = "none") -> Array:
@@ -82,6 +170,17 @@ def layer_norm(
     return n.layer_norm(x, shape, weight, bias, eps=eps)
 
 
+def instance_norm(
+    x: ArrayLike,
+    *,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    eps: float = 1e-5,
+) -> Array:
+    """x [n, channels, spatial...] with mean 0 and variance 1 in every channel, scaled."""
+    return n.instance_norm(x, weight, bias, eps=eps)
+
+
 def rms_norm(
     x: ArrayLike,
     normalized_shape: int | Sequence[int],
@@ -103,21 +202,6 @@ def dropout(x: Array, p: float = 0.5, training: bool = True) -> Array:
     return a.dropout(x, next_key(), rate=p) if training and p else x
 
 
-def scaled_dot_product_attention(
-    query: ArrayLike,
-    key: ArrayLike,
-    value: ArrayLike,
-    attn_mask: ArrayLike | None = None,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Array:
-    """softmax(query key^T * scale + attn_mask) value; a bool mask says where to look."""
-    return attend(
-        query, key, value, attn_mask, is_causal=is_causal, scale=scale, enable_gqa=enable_gqa
-    )
-
-
 _INTERPOLATIONS: dict[str, tuple[sampling.Mode, sampling.Coordinates, sampling.Rounding]] = {
     "nearest": ("nearest", "asymmetric", "floor"),
     "nearest-exact": ("nearest", "half_pixel", "round_prefer_ceil"),
@@ -133,6 +217,7 @@ def interpolate(
     size: int | Sequence[int] | None = None,
     scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
+    *,
     align_corners: bool = False,
     antialias: bool = False,
 ) -> Array:
@@ -184,7 +269,7 @@ def ctc_loss(
     )  # fmt: skip
 
 
-def gumbel_softmax(x: ArrayLike, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Array:
+def gumbel_softmax(x: ArrayLike, tau: float = 1.0, hard: bool = False, *, dim: int = -1) -> Array:
     """softmax((x + Gumbel noise) / tau) along `dim`, with noise of the global stream."""
     return a.gumbel_softmax(x, next_key(), tau=tau, hard=hard, axis=dim)
 
@@ -220,6 +305,7 @@ def cross_entropy(
     logits: Array,
     targets: Array,
     weight: ArrayLike | None = None,
+    *,
     ignore_index: int | None = None,
     reduction: losses.Reduction = "mean",
     label_smoothing: float = 0.0,
@@ -242,6 +328,7 @@ def nll_loss(
     logarithms: Array,
     targets: Array,
     weight: ArrayLike | None = None,
+    *,
     ignore_index: int | None = None,
     reduction: losses.Reduction = "mean",
 ) -> Array:

@@ -9,6 +9,13 @@ import numpy as np
 
 from stepwell.frontend.random_state import generator
 
+__all__ = [
+    "kaiming_uniform",
+    "normal",
+    "uniform",
+    "xavier_uniform",
+]
+
 Values = np.ndarray[Any, np.dtype[np.float32]]
 
 

@@ -51,7 +51,7 @@ class HuberLoss(_Loss):
 class SmoothL1Loss(_Loss):
     """Quadratic below beta, linear beyond."""
 
-    def __init__(self, reduction: Reduction = "mean", beta: float = 1.0):
+    def __init__(self, reduction: Reduction = "mean", *, beta: float = 1.0):
         super().__init__(reduction)
         self.beta = beta
 
@@ -65,6 +65,7 @@ class CrossEntropyLoss(_WeightedLoss):
     def __init__(
         self,
         weight: ArrayLike | None = None,
+        *,
         ignore_index: int | None = None,
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
@@ -74,8 +75,9 @@ class CrossEntropyLoss(_WeightedLoss):
 
     def forward(self, logits: Array, targets: Array) -> Array:
         return f.cross_entropy(
-            logits, targets, self.weight, self.ignore_index, self.reduction, self.label_smoothing
-        )
+            logits, targets, self.weight, ignore_index=self.ignore_index,
+            reduction=self.reduction, label_smoothing=self.label_smoothing,
+        )  # fmt: skip
 
 
 class NLLLoss(_WeightedLoss):
@@ -84,6 +86,7 @@ class NLLLoss(_WeightedLoss):
     def __init__(
         self,
         weight: ArrayLike | None = None,
+        *,
         ignore_index: int | None = None,
         reduction: Reduction = "mean",
     ):
@@ -91,7 +94,10 @@ class NLLLoss(_WeightedLoss):
         self.ignore_index = ignore_index
 
     def forward(self, logarithms: Array, targets: Array) -> Array:
-        return f.nll_loss(logarithms, targets, self.weight, self.ignore_index, self.reduction)
+        return f.nll_loss(
+            logarithms, targets, self.weight, ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )  # fmt: skip
 
 
 class BCELoss(_WeightedLoss):
@@ -108,6 +114,7 @@ class BCEWithLogitsLoss(_WeightedLoss):
         self,
         weight: ArrayLike | None = None,
         reduction: Reduction = "mean",
+        *,
         pos_weight: ArrayLike | None = None,
     ):
         super().__init__(weight, reduction)
@@ -122,7 +129,7 @@ class BCEWithLogitsLoss(_WeightedLoss):
 class KLDivLoss(_Loss):
     """y * (log(y) - x), of log-probabilities x."""
 
-    def __init__(self, reduction: Reduction = "mean", log_target: bool = False):
+    def __init__(self, reduction: Reduction = "mean", *, log_target: bool = False):
         super().__init__(reduction)
         self.log_target = log_target
 
@@ -137,6 +144,7 @@ class PoissonNLLLoss(_Loss):
         self,
         log_input: bool = True,
         full: bool = False,
+        *,
         eps: float = 1e-8,
         reduction: Reduction = "mean",
     ):

@@ -146,7 +146,9 @@ class Upsample(Module):
         self.mode, self.align_corners = mode, align_corners
 
     def forward(self, x: Array) -> Array:
-        return f.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
+        return f.interpolate(
+            x, self.size, self.scale_factor, self.mode, align_corners=self.align_corners
+        )
 
     def extra_repr(self) -> str:
         return f"size={self.size}, scale_factor={self.scale_factor}, mode={self.mode!r}"
