@@ -12,7 +12,8 @@ import pytest
 from lit_in_process import call
 from pages import PAGES, ROOT, links, python_blocks
 
-from stepwell.tools import docs, support, wgpu_opt, wgpu_run
+import stepwell as sw
+from stepwell.tools import docs, support, tested, wgpu_opt, wgpu_run
 
 README = ROOT / "README.md"
 
@@ -40,7 +41,43 @@ def test_the_support_tables_say_what_handlers_call() -> None:
         assert row in rows
     functions = support.functions()
     assert [name for name in operations.__all__ if f"| `sw.{name}` |" not in functions] == []
+    assert "| x * hard_sigmoid(x). | `HardSwish` | `activations_losses`" in functions
     assert "| `dot_general` | f32, f16" in support.primitives()
+
+
+def test_tests_call_every_public_name() -> None:
+    assert [name for name, callers in tested.tests().items() if not callers] == []
+
+
+CALLS = """
+import helpers
+import stepwell as sw
+from helpers import check
+from stepwell.frontend.nn import functional as own
+
+f = sw.nn.functional
+TABLE = [("exp", 1), ("nothing", 2)]
+
+def find(name): return getattr(sw, name)
+def unused(): sw.sin(1)
+def test_a(): sw.cos(1); f.relu; "tan"
+def test_b(name=TABLE): find(name)(2)
+def test_c(): check(own.glu)
+"""
+
+
+def test_tests_are_found_by_what_they_call(tmp_path: Path) -> None:
+    (tmp_path / "test_calls.py").write_text(CALLS, "utf-8")
+    (tmp_path / "helpers.py").write_text("import stepwell as sw\ncheck = sw.log\n", "utf-8")
+    found = {name: callers for name, callers in tested.tests(tmp_path).items() if callers}
+    assert found == {
+        "sw.cos": ["test_calls::test_a"],
+        "sw.relu": ["test_calls::test_a"],
+        "sw.nn.functional.relu": ["test_calls::test_a"],
+        "sw.exp": ["test_calls::test_b"],
+        "sw.log": ["test_calls::test_c"],
+        "sw.nn.functional.glu": ["test_calls::test_c"],
+    }
 
 
 def test_a_stale_page_is_found(tmp_path: Path) -> None:
@@ -67,13 +104,26 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 def test_the_example_of_the_readme_learns(capsys: pytest.CaptureFixture[str]) -> None:
-    # The other block is the one that is shown at every stage.
-    (block,) = (found for found in python_blocks(README) if found != docs.SOURCE)
+    block, _, shown = python_blocks(README)
     assert len([line for line in block.splitlines() if line.strip()]) <= 12
     names: dict[str, Any] = {}
     exec(block, names)
     first, last = map(float, capsys.readouterr().out.split())
     assert last < first / 4
+    assert shown == docs.SOURCE
+
+
+def test_the_onnx_example_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    x, y = (onnx.helper.make_tensor_value_info(name, 1, ["n"]) for name in "xy")
+    node = onnx.helper.make_node("Tanh", ["x"], ["y"])
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [x], [y])), "model.onnx")
+    names: dict[str, Any] = {"sw": sw, "x": np.linspace(-2, 2, 5, dtype=np.float32)}
+    exec(python_blocks(README)[1], names)
+    np.testing.assert_allclose(names["y"], np.tanh(names["x"]), rtol=1e-5)
 
 
 MODEL = """

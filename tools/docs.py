@@ -121,8 +121,10 @@ REGIONS: dict[str, Callable[[], str]] = {
     "targets": targets,
     "every-stage": every_stage,
     "functions": support.functions,
+    "modules": support.modules,
     "primitives": support.primitives,
     "onnx-operators": support.onnx_operators,
+    "onnx-tests": support.onnx_tests,
 }
 """Region -> what writes it. Every one ends with a newline."""
 

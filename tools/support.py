@@ -1,42 +1,72 @@
-"""What is there and how it is tested, as tables: functions, primitives, ONNX's operators.
+"""What is there and how it is tested, as tables: functions, modules, primitives, ONNX's operators.
 
-They are read from what the code itself goes by: the families' public names, the operation table of
-the tests, the handlers of ONNX's operators and the instructions of their functions.
+They are read from what the code itself goes by: the families' public names, the tests that call
+them, the operation table of the tests, the handlers of ONNX's operators and the instructions of
+their functions.
 """
 
 from __future__ import annotations
 
+import csv
 import dis
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from importlib import import_module
-from inspect import unwrap
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, cast
 
 from stepwell.tools.markdown import first_line, table
+from stepwell.tools.tested import HOMES, public, tests
 
 ROOT = Path(__file__).resolve().parent.parent
+
+_tests = cache(tests)
 
 
 def functions() -> str:
     """Every public function by its family."""
-    from stepwell.frontend import operations, random
-
-    families: dict[str, list[tuple[str, str]]] = {}
-    for home, prefix in ((operations, "sw."), (random, "sw.random.")):
-        for name in home.__all__:
-            function = unwrap(getattr(home, name))
-            family = cast(str, function.__module__)
-            families.setdefault(family, []).append((prefix + name, first_line(function)))
+    families: dict[str, list[tuple[str, ...]]] = {}
+    for name, function in public().items():
+        if name.rpartition(".")[0] in ("sw", "sw.random"):
+            operators = [op for op, made_of in _made_of().items() if function.__name__ in made_of]
+            row = (name, first_line(function), _some(operators), _tested(name))
+            families.setdefault(cast(str, function.__module__), []).append(row)
+    header = ("function", "what it computes", "ONNX operators", "called in")
     parts: list[str] = []
     for family, rows in sorted(families.items()):
         about = first_line(import_module(family))
         parts.append(f"### {family.rpartition('.')[2]}\n\n{about}\n\n")
-        parts.append(table(("function", "what it computes"), sorted(rows)) + "\n")
+        parts.append(table(header, sorted(rows)) + "\n")
     return "".join(parts)
+
+
+def modules() -> str:
+    """Everything in `sw.nn` and `sw.optim`."""
+    homes: dict[str, list[tuple[str, ...]]] = {}
+    for name, value in public().items():
+        home = name.rpartition(".")[0]
+        if home not in ("sw", "sw.random"):
+            homes.setdefault(home, []).append((name, first_line(value), _tested(name)))
+    header = ("name", "what it is", "called in")
+    return "".join(
+        f"### {home}\n\n{first_line(import_module(HOMES[home]))}\n\n{table(header, sorted(rows))}\n"
+        for home, rows in homes.items()
+    )
+
+
+def _tested(name: str) -> str:
+    """The files whose tests call a public name."""
+    found = {test.partition("::")[0].removeprefix("test_") for test in _tests()[name]}
+    return _some(sorted(found))
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    """The names, or the first of them where there are many."""
+    shown = [f"`{name}`" for name in names[:most]]
+    return ", ".join(shown if len(names) <= most else [*shown, "..."]) or "-"
 
 
 def primitives() -> str:
@@ -62,16 +92,39 @@ def primitives() -> str:
 
 def onnx_operators() -> str:
     """Every ONNX operator with a handler, and the functions that the handler calls."""
+    return table(
+        ("operator", "made of"),
+        ((operator, _some(made_of, len(made_of))) for operator, made_of in _made_of().items()),
+    )
+
+
+def onnx_tests() -> str:
+    """What the ledger says of ONNX's own tests."""
+    with (ROOT / "tests" / "onnx_ledger.tsv").open(encoding="utf-8", newline="") as file:
+        counts = Counter(
+            (row["verdict"], row["reason"] if row["verdict"] == "pass" else "")
+            for row in csv.DictReader(file, delimiter="\t")
+        )
+    doubles = 'float64="float32"'
+    passed = counts["pass", ""] + counts["pass", doubles]
+    return (
+        f"[Of ONNX's own {counts.total():,} tests](tests/onnx_ledger.tsv) {passed:,} pass, "
+        f"{counts['pass', doubles]} of them with `{doubles}`; {counts['refused', '']} are refused; "
+        f"{counts['wrong', '']} give a wrong result.\n"
+    )
+
+
+@cache
+def _made_of() -> dict[str, list[str]]:
+    """ONNX operator -> the public functions that its handler calls."""
     import stepwell.frontend.onnx as onnx
     from stepwell.frontend.onnx.registry import HANDLERS
 
     assert onnx.load
-
-    def row(name: str) -> tuple[str, str]:
-        made_of = sorted(set(_called(HANDLERS[name].function, name, set())))
-        return name, ", ".join(f"`{found}`" for found in made_of) or "-"
-
-    return table(("operator", "made of"), map(row, sorted(HANDLERS)))
+    return {
+        operator: sorted(set(_called(handler.function, operator, set())))
+        for operator, handler in sorted(HANDLERS.items())
+    }
 
 
 def _called(value: object, operator: str, seen: set[object]) -> Iterator[str]:

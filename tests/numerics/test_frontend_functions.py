@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from against_torch import compare, numbers, torch
 
 import stepwell as sw
 
@@ -83,3 +84,86 @@ def test_whole_parts() -> None:
     np.testing.assert_array_equal(sw.trunc(x), np.trunc(x))
     assert str(sw.trunc(np.array([3])).dtype) == "i32"
     np.testing.assert_allclose(sw.degrees(sw.radians(x)), x, rtol=1e-6)
+
+
+DTYPES = {"f": np.float32, "i": np.int32, "u": np.uint32, "b": np.bool_}
+PAIRS = {
+    **dict.fromkeys(("add", "subtract", "remainder", "floor_divide"), "fiu"),
+    **dict.fromkeys(("less", "less_equal", "greater", "greater_equal"), "fiu"),
+    **dict.fromkeys(("equal", "not_equal"), "fiub"),
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), "iub"),
+    **dict.fromkeys(("bitwise_left_shift", "bitwise_right_shift"), "iu"),
+    **dict.fromkeys(("logical_or", "logical_xor"), "b"),
+}
+SINGLE = {
+    **dict.fromkeys(("negative", "positive"), "fi"),
+    **dict.fromkeys(("ceil", "floor", "round", "sign"), "f"),
+    "log10": "f",
+    "bitwise_invert": "iub",
+}
+
+
+def grid_of(kind: str, name: str) -> Any:
+    """Numbers, halves and equal ones among them, for a function that may not take all."""
+    if kind == "b":
+        return np.array([False, True])
+    values = np.arange(1, 9) if name == "log10" or kind == "u" else np.arange(-6, 7)
+    return (values / 2 if kind == "f" else values).astype(DTYPES[kind])
+
+
+@pytest.mark.parametrize(("name", "kind"), [(n, k) for n, kinds in PAIRS.items() for k in kinds])
+def test_pairs(name: str, kind: str) -> None:
+    a, b = (grid.ravel() for grid in np.meshgrid(*[grid_of(kind, name)] * 2))
+    if name in ("remainder", "floor_divide") or name.endswith("shift"):
+        a, b = a[b > 0], b[b > 0]
+    np.testing.assert_array_equal(getattr(sw, name)(a, b), getattr(np, name)(a, b), strict=True)
+
+
+@pytest.mark.parametrize(("name", "kind"), [(n, k) for n, kinds in SINGLE.items() for k in kinds])
+def test_single(name: str, kind: str) -> None:
+    x = grid_of(kind, name)
+    expected = {"bitwise_invert": np.invert}.get(name) or getattr(np, name)
+    np.testing.assert_allclose(getattr(sw, name)(x), expected(x), rtol=1e-6, strict=True)
+
+
+def test_gradients_of_arithmetic() -> None:
+    x, y = numbers(3, 4, low=0.5, high=3), numbers(4, seed=1, low=0.6, high=2)
+    for name in ("add", "subtract", "remainder"):
+        compare(getattr(sw, name), getattr(torch, name), x, y)
+    for name in ("negative", "positive", "log10", "ceil", "floor", "round", "sign"):
+        compare(getattr(sw, name), getattr(torch, name), x)
+
+
+def test_bits_are_read_as_another_dtype() -> None:
+    x = floats(-1.5, -0.0, 1e-30, math.inf)
+    for dtype in (np.int32, np.uint32):
+        np.testing.assert_array_equal(sw.bitcast(x, dtype), x.view(dtype), strict=True)
+        np.testing.assert_array_equal(sw.bitcast(x.view(dtype), "f32"), x, strict=True)
+
+
+def test_arrays_like_others() -> None:
+    x = np.array([[1, 2, 3]], np.int32)
+    np.testing.assert_array_equal(sw.zeros_like(x), np.zeros_like(x), strict=True)
+    np.testing.assert_array_equal(sw.full_like(x, 7), np.full_like(x, 7), strict=True)
+    halves = sw.full_like(x, 0.5, dtype="f32")
+    np.testing.assert_array_equal(halves, np.full((1, 3), 0.5, np.float32), strict=True)
+    assert sw.zeros_like(x, dtype="f16").dtype == sw.float16
+    np.testing.assert_array_equal(sw.copy(x), x, strict=True)
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_products_along_an_axis(axis: int) -> None:
+    compare(
+        lambda x, y: sw.vecdot(x, y, axis=axis), lambda x, y: torch.linalg.vecdot(x, y, dim=axis),
+        numbers(3, 4), numbers(3, 4, seed=1),
+    )  # fmt: skip
+
+
+def test_dropout_keeps_the_mean() -> None:
+    x, key = np.full((64, 64), 2, np.float32), sw.random.key(3)
+    kept = np.asarray(sw.dropout(x, key, rate=0.25))
+    assert set(np.unique(kept)) == {np.float32(0), np.float32(2 / 0.75)}
+    assert abs(kept.mean() - 2) < 0.1
+    np.testing.assert_array_equal(sw.dropout(x, key, rate=0.25), kept)
+    slope = sw.grad(lambda x: sw.dropout(x, key, rate=0.25).sum())(x)
+    np.testing.assert_allclose(slope, kept / 2, rtol=1e-6)

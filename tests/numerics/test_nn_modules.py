@@ -38,6 +38,9 @@ ROWS: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = [
     ("AvgPool3d", (2,), {}, (1, 2, 4, 4, 6)),
     ("AdaptiveAvgPool1d", (1,), {}, (2, 3, 7)),
     ("AdaptiveAvgPool2d", ((3, None),), {}, (2, 3, 7, 6)),
+    ("AdaptiveAvgPool3d", ((2, None, 1),), {}, (1, 2, 4, 5, 3)),
+    ("AdaptiveMaxPool1d", (3,), {}, (2, 3, 7)),
+    ("AdaptiveMaxPool2d", ((3, None),), {}, (2, 3, 7, 6)),
     ("AdaptiveMaxPool3d", (2,), {}, (1, 2, 4, 5, 3)),
     ("Upsample", ((5, 3),), {"mode": "bilinear", "align_corners": True}, (1, 2, 4, 4)),
     ("Upsample", (), {"scale_factor": 2.0}, (1, 2, 4)),
@@ -46,9 +49,15 @@ ROWS: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = [
     ("Softplus", (2.0,), {}, (3, 4)),
     ("Threshold", (0.1, 0.7), {}, (3, 4)),
     ("Softmin", (1,), {}, (3, 4)),
+    ("Softmax", (0,), {}, (3, 4)),
+    ("LogSoftmax", (1,), {}, (3, 4)),
+    ("Flatten", (), {}, (2, 3, 4)),
+    ("Flatten", (0, 1), {}, (2, 3, 4)),
+    ("Identity", (), {}, (3, 4)),
     *[(name, (), {}, (3, 4)) for name in (
         "ReLU6", "LeakyReLU", "PReLU", "ELU", "CELU", "SELU", "Mish", "Softsign", "Hardtanh",
         "Hardsigmoid", "Hardswish", "LogSigmoid", "Tanhshrink", "Softshrink", "Hardshrink", "GLU",
+        "ReLU", "Sigmoid", "SiLU", "Tanh", "GELU",
     )],
 ]  # fmt: skip
 
@@ -265,3 +274,39 @@ def test_losses_of_classes() -> None:
     compare(nn.GaussianNLLLoss(), torch.nn.GaussianNLLLoss(), shares, wanted, spread)
     signs = np.array([1, -1, 1, -1], np.int32)
     compare(nn.HingeEmbeddingLoss(), torch.nn.HingeEmbeddingLoss(), shares, signs)
+
+
+class Tower(nn.Module):
+    """Layers in a list, and a scale that is state but not learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3)])
+        self.scale = nn.Buffer(np.full(3, 2, np.float32))
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = sw.tanh(layer(x)) * self.scale
+        return x
+
+
+def test_lists_of_modules_and_buffers() -> None:
+    model = Tower()
+    assert set(model.state_dict()) == {
+        "layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias", "scale",
+    }  # fmt: skip
+    assert len(model.layers) == 2 and model.layers[1] is list(model.layers)[1]
+    before = {name: np.array(value) for name, value in model.state_dict().items()}
+    x = numbers(4, 3)
+    expected = x
+    for i in range(2):
+        weight, bias = before[f"layers.{i}.weight"], before[f"layers.{i}.bias"]
+        expected = np.tanh(expected @ weight.T + bias) * 2
+    np.testing.assert_allclose(model(x), expected, rtol=1e-5)
+    sw.train_step(model, nn.functional.mse_loss, sw.optim.SGD(lr=0.1))(x, np.ones_like(x))
+    changed = [
+        name
+        for name, value in model.state_dict().items()
+        if not np.array_equal(value, before[name])
+    ]
+    assert "scale" not in changed and len(changed) == 4

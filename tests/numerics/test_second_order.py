@@ -115,6 +115,7 @@ CONVOLUTIONS: list[tuple[str, Any, Any, dict[str, Any]]] = [
     ("conv3d", (1, 2, 3, 4, 3), (2, 2, 2, 2, 2), {}),
     ("conv_transpose1d", (2, 3, 4), (3, 2, 3), {"stride": 2, "output_padding": 1}),
     ("conv_transpose2d", (1, 4, 3, 4), (4, 1, 2, 3), {"padding": 1, "groups": 2}),
+    ("conv_transpose3d", (1, 2, 2, 3, 2), (2, 1, 2, 2, 1), {"stride": (1, 2, 1)}),
 ]
 
 
