@@ -36,12 +36,17 @@ def join_crossings(grouping: Grouping, target: Target) -> None:
         domain = across.domain
         stored = {fold.op.results[0] for fold in domain.folds}
         if stored and stored == domain.outputs.keys():
-            largest = max(domain.inputs(), key=structured.size_of)
-            for along in grouping.readers.get(largest, []):
+            for along in beside(grouping, across):
                 joined = _joined(grouping, along, across, target)
                 if joined is not None:
                     replace(grouping, along, across, joined)
                     break
+
+
+def beside(grouping: Grouping, group: Group) -> list[Group]:
+    """The groups that read the largest tensor that a group reads, itself among them."""
+    largest = max(group.domain.inputs(), key=structured.size_of, default=None)
+    return [] if largest is None else [*grouping.readers.get(largest, [])]
 
 
 def _helps(target: Target) -> bool:

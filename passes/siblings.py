@@ -18,7 +18,7 @@ from xdsl.ir import Operation, SSAValue
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
-from stepwell.passes.crossings import between, replace, united
+from stepwell.passes.crossings import beside, between, replace, united
 from stepwell.passes.domain import Domain
 from stepwell.passes.grouping import Group, Grouping
 from stepwell.passes.structured import Kind, tensors_read
@@ -34,14 +34,14 @@ def join_siblings(grouping: Grouping, target: Target) -> None:
             _join(grouping, group, target)
     for across in grouping.standing():
         if _sums_only(across):
-            for along in list(grouping.readers.get(_largest(across), [])):
+            for along in beside(grouping, across):
                 if _is_long(along, target) and _moved(grouping, along, across, target):
                     break
 
 
 def _join(grouping: Grouping, group: Group, target: Target) -> None:
     """Joins a group with all that read the same and reduce it in the same loops."""
-    others = [other for other in grouping.readers.get(_largest(group), []) if other is not group]
+    others = [other for other in beside(grouping, group) if other is not group]
     for other in filter(_sums_only, others):
         joined = united(grouping, group, other, set())
         if joined is not None and _binds_few(joined, target):
@@ -54,10 +54,6 @@ def _sums_only(group: Group) -> bool:
     domain = group.domain
     results = {fold.op.results[0] for fold in domain.folds}
     return domain.kind is Kind.REDUCTION and results == domain.outputs.keys()
-
-
-def _largest(group: Group) -> SSAValue:
-    return max(group.domain.inputs(), key=structured.size_of)
 
 
 def _binds_few(group: Group, target: Target) -> bool:

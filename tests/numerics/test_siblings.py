@@ -50,6 +50,13 @@ def test_not_siblings() -> None:
         assert_close(found, x.astype(np.float64).sum(axis), 2e-6)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_sums_of_what_is_not_read(target: str) -> None:
+    """Kernels that compute all that they sum stand beside no other."""
+    program = program_of(traced(lambda: (sw.sum(sw.arange(60)), sw.max(sw.arange(60))), []), target)
+    assert [int(result) for result in on_device(program, [])] == [1770, 59]
+
+
 def _rms_norm(x: Any, gain: Any, flow: Any) -> Any:
     def value(x: Any, gain: Any) -> Any:
         return sw.sum(sw.rms_norm(x, x.shape[-1], gain) * flow)
