@@ -8,13 +8,14 @@ what a product does to them is part of how it loads its operands.
 
 from __future__ import annotations
 
+from stepwell.dialects.array.elementwise import ExactDivideOp
 from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend.array import Array, ArrayLike, Shape
-from stepwell.frontend.building import axis_of, broadcast, cast_to, lift, reshape_to
+from stepwell.frontend.building import axis_of, broadcast, cast_to, emit_float, lift, reshape_to
 from stepwell.frontend.convolution import convolved
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import DType, DTypeLike, as_dtype, float32, int32, uint8
-from stepwell.frontend.elementwise import divide, maximum, minimum, round, where
+from stepwell.frontend.elementwise import maximum, minimum, round, where
 from stepwell.frontend.linalg import matmul
 from stepwell.frontend.reductions import max, min
 from stepwell.frontend.spatial import Padding, Sizes
@@ -57,6 +58,11 @@ def _spread(name: str, x: Tracer, shape: Shape, axis: int, block_size: int) -> T
     return lift(whole[(*[slice(None)] * along, slice(0, size))])
 
 
+def _quotient(x: ArrayLike, y: ArrayLike) -> Array:
+    """x / y rounded exactly: its last place decides which integer it becomes."""
+    return emit_float(ExactDivideOp, x, y)
+
+
 @operation
 def quantize_linear(
     x: ArrayLike,
@@ -77,7 +83,7 @@ def quantize_linear(
     if target.kind != "int":
         raise DTypeError(f"quantize_linear: {target} is no integer dtype")
     name = "quantize_linear"
-    result = round(value / _spread(name, steps, value.shape, axis, block_size))
+    result = round(_quotient(value, _spread(name, steps, value.shape, axis, block_size)))
     if offset is not None:
         wide = cast_to(offset, float32)
         result = result + _spread(name, wide, value.shape, axis, block_size)
@@ -112,10 +118,10 @@ def dynamic_quantize_linear(x: ArrayLike, /) -> tuple[Array, Array, Array]:
     """x as uint8, its scale and zero point: the range of x and 0 becomes 0 to 255."""
     value = cast_to(lift(x), float32)
     low, high = minimum(min(value), 0.0), maximum(max(value), 0.0)
-    scale = divide(high - low, 255.0)
+    scale = _quotient(high - low, 255.0)
     # An array of zeros has no range.
     scale = where(scale > 0.0, scale, 1.0)
-    zero_point = cast_to(lift(round(divide(0.0 - low, scale))), uint8)
+    zero_point = cast_to(lift(round(_quotient(0.0 - low, scale))), uint8)
     return quantize_linear(value, scale, zero_point), scale, zero_point
 
 
@@ -189,7 +195,7 @@ def qlinear_matmul(
     """
     total = matmul_integer(x, y, x_zero_point, y_zero_point)
     rows = _per(x_scale, 1)
-    factor = rows * _per(y_scale, 0) / cast_to(lift(scale), float32)
+    factor = _quotient(rows * _per(y_scale, 0), cast_to(lift(scale), float32))
     return _requantized(total, factor, zero_point, lift(zero_point).dtype)
 
 
@@ -219,5 +225,5 @@ def qlinear_conv(
     if bias is not None:
         total = total + lift(bias).reshape((-1, *[1] * rank))
     both = cast_to(lift(x_scale), float32) * _per(weight_scale, rank)
-    factor = both / cast_to(lift(scale), float32)
+    factor = _quotient(both, cast_to(lift(scale), float32))
     return _requantized(total, factor, zero_point, lift(zero_point).dtype)

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import AnyFloat, AnyTensorTypeConstr
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import AnyFloat, AnyTensorTypeConstr, f32, i32
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, result_def
 
 from stepwell.dialects.array.base import (
@@ -167,12 +167,22 @@ def _divide(lhs: NumPyArray, rhs: NumPyArray) -> NumPyArray:
     return np.asarray((lhs - np.fmod(lhs, divisor)) // divisor)
 
 
+class QuotientOp(BinaryElementwiseOp, ABC):
+    """a / b."""
+
+    FUNCTION: ClassVar = _divide
+
+    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
+        (ct,) = cotangents
+        share = emit(DivideOp(ct, self.rhs))
+        return share, emit(NegativeOp(emit(MultiplyOp(share, self.result))))
+
+
 @irdl_op_definition
-class DivideOp(BinaryElementwiseOp):
+class DivideOp(QuotientOp):
     """a / b; integers round toward zero, with x / 0 = x and INT_MIN / -1 = INT_MIN."""
 
     name = "array.divide"
-    FUNCTION: ClassVar = _divide
 
     def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
         lhs, rhs = operands
@@ -182,10 +192,54 @@ class DivideOp(BinaryElementwiseOp):
         divisor = _divisor(emit, lhs, rhs, unsigned=unsigned)
         return emit((arith.DivUIOp if unsigned else arith.DivSIOp)(lhs, divisor))
 
-    def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
-        (ct,) = cotangents
-        share = emit(DivideOp(ct, self.rhs))
-        return share, emit(NegativeOp(emit(MultiplyOp(share, self.result))))
+
+@irdl_op_definition
+class ExactDivideOp(QuotientOp):
+    """a / b as IEEE 754 rounds it, where `array.divide` may be some units in the last place off.
+
+    Of a = p * 2**i and b = q * 2**j, p and q integers of 24 bits, the significand is p * 2**k / q
+    rounded, where k is 23 or 24. A division of floats gives it to within 4. What that leaves of
+    p * 2**k, less than 4 * q, fits 32 bits, though the numbers that it is the difference of do not.
+    Where an operand or the result is no normal number, the result is that of `array.divide`.
+    """
+
+    name = "array.exact_divide"
+    ACCEPTS: ClassVar = "f32"
+
+    def scalar(self, emit: Emitter, *operands: SSAValue) -> SSAValue:
+        def bits(kind: Make, *values: SSAValue | int) -> SSAValue:
+            return emit(kind(*(emit.constant(v, i32) if isinstance(v, int) else v for v in values)))
+
+        def either(condition: SSAValue, yes: float, no: float, type: Attribute) -> SSAValue:
+            return emit(
+                arith.SelectOp(condition, emit.constant(yes, type), emit.constant(no, type))
+            )
+
+        lhs, rhs = operands
+        a, b = (emit(arith.BitcastOp(operand, i32)) for operand in operands)
+        p, q = (bits(arith.OrIOp, bits(arith.AndIOp, x, 0x7FFFFF), 0x800000) for x in (a, b))
+        # Exponents as they are stored, less 1: those of normal numbers are below 254.
+        i, j = (
+            bits(arith.SubiOp, bits(arith.AndIOp, bits(arith.ShRUIOp, x, 23), 0xFF), 1)
+            for x in (a, b)
+        )
+        small = emit(arith.CmpiOp(p, q, "ult"))
+        k, scale = either(small, 24, 23, i32), either(small, 2.0**24, 2.0**23, f32)
+        ratio = emit(arith.DivfOp(emit(arith.SIToFPOp(p, f32)), emit(arith.SIToFPOp(q, f32))))
+        near = emit(arith.FPToSIOp(emit(arith.MulfOp(ratio, scale)), i32))
+        rest = bits(arith.SubiOp, bits(arith.ShLIOp, p, k), bits(arith.MuliOp, near, q))
+        # floor(rest / q + 1/2), which is no tie; 4 is added before and taken off after: naturals.
+        twice = bits(arith.AddiOp, bits(arith.MuliOp, rest, 2), bits(arith.MuliOp, q, 9))
+        steps = bits(arith.DivUIOp, twice, bits(arith.MuliOp, q, 2))
+        digits = bits(arith.AddiOp, near, bits(arith.SubiOp, steps, 4))
+        exponent = bits(arith.AddiOp, bits(arith.SubiOp, bits(arith.SubiOp, i, j), k), 149)
+        # The leading digit makes up for the 1 that the exponent lacks; a carry adds another.
+        magnitude = bits(arith.AddiOp, bits(arith.ShLIOp, exponent, 23), digits)
+        sign = bits(arith.AndIOp, bits(arith.XOrIOp, a, b), -(2**31))
+        exact = emit(arith.BitcastOp(bits(arith.OrIOp, magnitude, sign), f32))
+        largest = bits(arith.MaxUIOp, bits(arith.MaxUIOp, i, j), exponent)
+        normal = emit(arith.CmpiOp(largest, emit.constant(254, i32), "ult"))
+        return emit(arith.SelectOp(normal, exact, emit(arith.DivfOp(lhs, rhs))))
 
 
 def _remainder(lhs: Any, rhs: Any) -> NumPyArray:
@@ -544,6 +598,7 @@ OPERATIONS = [
     SubtractOp,
     MultiplyOp,
     DivideOp,
+    ExactDivideOp,
     RemainderOp,
     PowOp,
     NegativeOp,

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from lowering import at_stage, on_device, program_of
 from shaders import tint_command, validate_tint
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import f32
 
 import stepwell as sw
 from stepwell import nn
 from stepwell.backends.compiler import parse
 from stepwell.backends.reference import run
+from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import DTypeError, ShapeError
+from stepwell.passes.pipeline import lower
 from stepwell.passes.target import TARGETS
 
 DEVICES = ("reference", None)
@@ -93,6 +97,47 @@ def test_refusals():
         sw.dequantize_linear(np.zeros(3, np.int8), np.int8(1))
     with pytest.raises(DTypeError, match="f16 is no integer dtype"):
         sw.quantize_linear(x, 1.0, dtype="f16")
+
+
+def numerators_and_divisors(count):
+    """Pairs of f32 whose quotients lie next to halves, next to powers of 2, and anywhere."""
+    rng = np.random.default_rng(0)
+    divisors = rng.uniform(1, 2, count) * 2.0 ** rng.integers(-20, 20, count)
+    divisors = divisors.astype(np.float32) * rng.choice([-1, 1], count).astype(np.float32)
+    halves = rng.integers(0, 1 << 16, count) + 0.5
+    powers = 2.0 ** rng.integers(-20, 20, count)
+    anything = rng.uniform(1, 2, count) * powers
+    wanted = np.choose(rng.integers(0, 3, count), [halves, powers, anything])
+    exact = (wanted * divisors).astype(np.float32)
+    moved = exact.view(np.int32) + rng.integers(-2, 3, count).astype(np.int32)
+    edges = np.float32([1, 1, 2**24 - 1, 2**24 - 1, 1 + 2**-23, 3e38, 1e-38, 0])
+    others = np.float32([3, 2**24 - 1, 3, 2**24 - 2, 2 - 2**-23, 0.3, 1.5e30, 7])
+    return np.append(moved.view(np.float32), edges), np.append(divisors, others)
+
+
+@pytest.mark.parametrize("error", [-2.5, 0, 2.5])
+def test_quotients_are_exact_where_a_division_is_not(error):
+    """The formula makes up for a division that is some units in the last place off."""
+    x, y = numerators_and_divisors(1 << 14)
+    with np.errstate(all="ignore"):
+        expected = x / y
+    normal = (np.abs(expected) > 1.2e-38) | (x == 0)
+    vector = f"tensor<{x.size}xf32>"
+    text = f"""func.func @main(%x: {vector}, %y: {vector}) -> {vector} {{
+      %r = array.exact_divide %x, %y : ({vector}, {vector}) -> {vector}
+      func.return %r : {vector}
+    }}"""
+    module = lower(parse(text), TARGETS[0], "linalg")
+    ratio = next(op for op in module.walk() if isinstance(op, arith.DivfOp))
+    emit = Emitter(ratio.parent, before=ratio)
+    again = emit(arith.DivfOp(*ratio.operands))
+    factor = emit.constant(1 + error * 2**-23, f32)
+    moved = emit(arith.MulfOp(again, factor))
+    ratio.result.replace_all_uses_with(moved)
+    (interpreted,) = run(module, "main", [x, y])
+    np.testing.assert_array_equal(interpreted[normal], expected[normal])
+    (found,) = on_device(program_of(parse(str(module)), "software"), [x, y])
+    np.testing.assert_array_equal(found[normal], expected[normal])
 
 
 @devices

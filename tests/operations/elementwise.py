@@ -34,6 +34,7 @@ ROWS = [
     elementwise(ops.MultiplyOp, np.multiply, WHOLE, WHOLE, dtypes=NUMBERS, torch=by_name("mul")),
     elementwise(ops.DivideOp, divide, ANY, POSITIVE, torch=by_name("div")),
     elementwise(ops.DivideOp, divide, (-99, 99), (-4, 4), dtypes="i32 u32"),
+    elementwise(ops.ExactDivideOp, divide, ANY, POSITIVE, dtypes="f32", torch=by_name("div")),
     elementwise(ops.RemainderOp, remainder, (0.6, 0.9), (0.25, 0.29), torch=by_name("remainder")),
     elementwise(ops.RemainderOp, remainder, (-99, 99), (-4, 4), dtypes="i32 u32"),
     elementwise(ops.PowOp, np.power, POSITIVE, ANY, torch=by_name("pow"), ulps=16),
