@@ -147,19 +147,27 @@ def _taps(
 
 
 def _summed(x: Tracer, axis: int, places: Numbers, weights: Numbers) -> Tracer:
-    """sum over taps of x[..., places[:, tap], ...] * weights[:, tap]."""
+    """sum over taps of x[..., places[:, tap], ...] * weights[:, tap], whose sum is 1.
+
+    Two taps as a + w (b - a): what lies between equal neighbours equals them, everywhere.
+    """
     shape = [1] * x.ndim
     shape[axis] = len(places)
-    total: Array | None = None
-    for tap in range(places.shape[1]):
-        share = weights[:, tap]
-        if share.any():
-            part = take(x, lift(places[:, tap].astype(np.int32)), axis=axis)
-            if (share != 1).any():
-                part = part * lift(share.astype(x.dtype.numpy).reshape(shape))
-            total = part if total is None else total + part
-    if total is None:
-        total = zeros_like(take(x, lift(places[:, 0].astype(np.int32)), axis=axis))
+
+    def part(tap: int) -> Array:
+        return take(x, lift(places[:, tap].astype(np.int32)), axis=axis)
+
+    def share(tap: int) -> Tracer:
+        return lift(weights[:, tap].astype(x.dtype.numpy).reshape(shape))
+
+    first, *others = [tap for tap in range(places.shape[1]) if weights[:, tap].any()]
+    if not others:
+        return lift(part(first))
+    if places.shape[1] == 2:
+        return lift(part(first) + share(1) * (part(1) - part(first)))
+    total = part(first) * share(first)
+    for tap in others:
+        total = total + part(tap) * share(tap)
     return lift(total)
 
 

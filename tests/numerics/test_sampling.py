@@ -73,6 +73,13 @@ def test_resize(mode: str, options: Any, theirs: Any, size: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (3, 5)], ids=str)
+def test_equal_neighbours_are_what_lies_between_them(shape: Any) -> None:
+    x = np.full(shape, 0.7390851, np.float32)
+    found = sw.resize(x, (34, 57)).numpy()
+    assert (found == x[0, 0]).all()
+
+
 def test_resize_of_some_axes_keeps_integers() -> None:
     x = np.arange(12, dtype=np.int32).reshape(3, 4)
     found = sw.resize(x, (6,), axes=(0,), mode="nearest")
