@@ -6,8 +6,11 @@ differ and fails if there are any. It needs nnsmith, and PyTorch to write what n
     pip install --no-deps nnsmith==0.1.0 z3-solver multipledispatch appdirs omegaconf==2.3.0 \\
         antlr4-python3-runtime==4.9.3 pyyaml
 
-`--keep --count 200` writes tests/onnx_random.zip anew: the first ones that are small. The tests
-read that, and need no nnsmith.
+`--write models.zip` keeps the models instead, and `--read models.zip` compares what was kept, which
+needs neither: making a model takes longer than comparing it, and need not be where the device is.
+The tests read the first 200 that are small:
+
+    python tests/onnx_fuzz.py --count 200 --bytes 8192 --write tests/onnx_random.zip
 
 A model is compared on inputs for which every number in it is finite and onnxruntime's own result
 does not hang on roundings: it stays with optimisation on, with inputs an ulp or two away, and no
@@ -23,11 +26,14 @@ import random
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -37,13 +43,13 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper, shape_inference
 import stepwell as sw
 
 KEPT = Path(__file__).parent / "onnx_random.zip"
-_KEPT_BYTES = 8192
 _TYPES = {"FLOAT", "INT32", "BOOL", "INT64", "DOUBLE"}
 _RANGES = [(-1, 1), (0, 1), (-0.3, 0.9), (1, 2), (1, 9), (-6, 6)]
 _ATTEMPTS = 12
 _RTOL, _ATOL = 1e-3, 1e-4
 
 Values = dict[str, np.ndarray[Any, Any]]
+Result = TypeVar("Result")
 
 
 def generated(seed: int) -> ModelProto | None:
@@ -71,11 +77,14 @@ def generated(seed: int) -> ModelProto | None:
         torch.onnx.export = export
 
 
-def kept() -> dict[int, ModelProto]:
-    """The models of the archive by their seeds."""
-    with zipfile.ZipFile(KEPT) as archive:
-        names = archive.namelist()
-        return {int(name): onnx.load_model_from_string(archive.read(name)) for name in names}
+def kept(*paths: Path) -> dict[int, ModelProto]:
+    """The models of archives by their seeds."""
+    models: dict[int, ModelProto] = {}
+    for path in paths:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                models[int(name)] = onnx.load_model_from_string(archive.read(name))
+    return models
 
 
 def comparable(model: ModelProto, seed: int) -> tuple[Values, Values] | None:
@@ -233,46 +242,88 @@ def _on_edge(model: ModelProto, values: Values) -> bool:
     return False
 
 
-def _candidates(seed: int) -> Iterator[tuple[int, ModelProto, Values, Values]]:
-    for number in count(seed):
-        model = generated(number)
-        found = None if model is None else comparable(model, number)
-        if model is not None and found is not None:
-            yield number, model, *found
+Compared = tuple[ModelProto, Values, Values]
+
+
+def _ready(seed: int, model: ModelProto | None = None) -> Compared | None:
+    """A model, made if it is not given, with inputs and outputs; None where it has no such."""
+    model = model or generated(seed)
+    found = None if model is None else comparable(model, seed)
+    return None if model is None or found is None else (model, *found)
+
+
+def _made(seed: int) -> bytes | None:
+    found = _ready(seed)
+    return None if found is None else found[0].SerializeToString()
+
+
+def _compared(seed: int, model: ModelProto | None = None) -> list[str] | None:
+    """Where Stepwell differs; None where there is nothing to compare."""
+    found = _ready(seed, model)
+    if found is None:
+        return None
+    try:
+        return problems(*found)
+    except Exception as error:  # whatever it is, it is to be reported
+        return [f"{type(error).__name__}: {error}"]
+
+
+def _each(
+    function: Callable[..., Result], items: Iterable[tuple[Any, ...]], jobs: int
+) -> Iterator[tuple[int, Result]]:
+    """The seed, which is an item's first, and function(*item) for each, over processes."""
+    waiting: deque[tuple[int, Future[Result]]] = deque()
+    with ProcessPoolExecutor(
+        jobs, get_context("spawn"), warnings.simplefilter, ("ignore",)
+    ) as pool:
+        for item in items:
+            waiting.append((item[0], pool.submit(function, *item)))
+            if len(waiting) > 2 * jobs:
+                seed, future = waiting.popleft()
+                yield seed, future.result()
+        for seed, future in waiting:
+            yield seed, future.result()
+
+
+def _write(path: Path, seeds: Iterable[tuple[int]], most: int, most_bytes: int, jobs: int) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for seed, text in _each(_made, seeds, jobs):
+            if text is not None and len(text) <= most_bytes:
+                archive.writestr(zipfile.ZipInfo(str(seed)), text, zipfile.ZIP_DEFLATED)
+                if len(archive.namelist()) == most:
+                    break
+
+
+def _compare(items: Iterable[tuple[Any, ...]], most: int, jobs: int) -> bool:
+    """Whether all are equal. Prints what differs, and how many were compared."""
+    compared = different = 0
+    for seed, found in _each(_compared, items, jobs):
+        for problem in found or ():
+            print(f"seed {seed}: {problem}", flush=True)
+        compared += found is not None
+        different += bool(found)
+        if compared == most:
+            break
+    print(f"{compared} models, {different} differ")
+    return not different
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0, help="of the first model")
-    parser.add_argument("--keep", action="store_true", help="write them to tests/onnx_random.zip")
-    arguments = parser.parse_args(argv)
-    warnings.simplefilter("ignore")
-    kept: dict[int, bytes] = {}
-    compared = failed = 0
-    for seed, model, inputs, expected in _candidates(arguments.seed):
-        text = model.SerializeToString()
-        if arguments.keep:
-            if len(text) <= _KEPT_BYTES:
-                kept[seed] = text
-            compared = len(kept)
-        else:
-            compared += 1
-            try:
-                found = problems(model, inputs, expected)
-            except Exception as error:  # whatever it is, it is to be reported
-                found = [f"{type(error).__name__}: {error}"]
-            for problem in found:
-                print(f"seed {seed}: {problem}", flush=True)
-            failed += bool(found)
-        if compared == arguments.count:
-            break
-    if arguments.keep:
-        with zipfile.ZipFile(KEPT, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            for seed, text in kept.items():
-                archive.writestr(zipfile.ZipInfo(str(seed)), text, zipfile.ZIP_DEFLATED)
-    print(f"{compared} models, {failed} differ")
-    return 1 if failed else 0
+    parser.add_argument("--count", type=int, default=2000, help="how many to compare or write")
+    parser.add_argument("--seed", type=int, default=0, help="of the first model that is made")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the work")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--write", type=Path, metavar="ARCHIVE", help="keep what is made in a file")
+    where.add_argument("--read", type=Path, metavar="ARCHIVE", nargs="+", help="compare such files")
+    parser.add_argument("--bytes", type=int, default=1 << 31, help="of a model in a file, at most")
+    options = parser.parse_args(argv)
+    seeds = ((seed,) for seed in count(options.seed))
+    if options.write:
+        _write(options.write, seeds, options.count, options.bytes, options.jobs)
+        return 0
+    items = kept(*options.read).items() if options.read else seeds
+    return 0 if _compare(items, options.count, options.jobs) else 1
 
 
 if __name__ == "__main__":
