@@ -12,7 +12,6 @@ from typing import ClassVar
 
 from xdsl.dialects.builtin import (
     AnyTensorTypeConstr,
-    BoolAttr,
     DenseArrayBase,
     FloatAttr,
     IntegerAttr,
@@ -27,7 +26,6 @@ from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
     operand_def,
-    opt_operand_def,
     prop_def,
     result_def,
     traits_def,
@@ -36,6 +34,7 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
+from stepwell.dialects.bounds import Bound, Bounds, bounds_of, verify_bounds, visible
 from stepwell.dialects.scanning import CalleeIsStep, CallingOp, ScanningOp
 
 
@@ -43,27 +42,54 @@ class AttendingOp(IRDLOperation, ABC):
     """What attention and its gradients share: query, key and value, the mask and the scores.
 
     query [..., T, d], key [..., S, d], value [..., S, w]; scores query key^T * scale + mask, where
-    the mask [..., T, S] is added, or says where to look if it is i1; `causal` lets query i see keys
-    0 to i. Scores, weights and sums are f32. Scores of -1e38 and less have weight zero.
+    the mask [..., T, S] is added, or says where to look if it is i1. Queries see what `bounds` let
+    them (`dialects/bounds.py`), with shifts [..., n], i32, added to the limits of the last n.
+    Scores, weights and sums are f32. Scores of -1e38 and less have weight zero.
     """
 
     query = operand_def(AnyTensorTypeConstr)
     key = operand_def(AnyTensorTypeConstr)
     value = operand_def(AnyTensorTypeConstr)
-    mask = opt_operand_def(AnyTensorTypeConstr)
+    beside = var_operand_def(AnyTensorTypeConstr)
     scale = prop_def(FloatAttr)
-    causal = prop_def(BoolAttr)
+    bounds = prop_def(DenseArrayBase.constr(i32))
 
     traits = traits_def(Pure())
 
     PRODUCTS: ClassVar[tuple[int, int]]
     """Products of queries by keys by the depth, and by the width of values, that it takes."""
+    FIXED: ClassVar[int]
+    """Operands that there always are."""
+
+    def __init__(
+        self, operands: Sequence[SSAValue], types: Sequence[Attribute], scale: FloatAttr,
+        bounds: Bounds,
+    ):  # fmt: skip
+        super().__init__(
+            operands=[*operands[: self.FIXED], operands[self.FIXED :]],
+            result_types=types,
+            properties={"scale": scale, "bounds": bounds},
+        )
+
+    @property
+    def mask(self) -> SSAValue | None:
+        return next((value for value in self.beside if _element(value) != i32), None)
+
+    @property
+    def shifts(self) -> SSAValue | None:
+        return next((value for value in self.beside if _element(value) == i32), None)
 
     @property
     def scores(self) -> int:
-        """Scores that it looks at; about half of them where it is causal."""
-        query, key = _shape(self.query), _shape(self.key)
-        return prod(query[:-1]) * key[-2] // (2 if self.causal.value.data else 1)
+        """Scores that it looks at, as far as that is known now."""
+        (*batch, queries, _), (*_, keys, _) = _shape(self.query), _shape(self.key)
+        return prod(batch) * visible(self.known_bounds, queries, keys)
+
+    @property
+    def known_bounds(self) -> list[Bound]:
+        """The bounds that no shift moves."""
+        bounds = bounds_of(self.bounds)
+        return bounds if self.shifts is None else bounds[: -_shape(self.shifts)[-1]]
 
     @property
     def flops(self) -> int:
@@ -84,6 +110,9 @@ class AttendingOp(IRDLOperation, ABC):
             raise VerifyException(f"{self.name}: query {q}, key {k} and value {v} do not fit")
         if self.mask is not None and _shape(self.mask) != (*q[:-1], k[-2]):
             raise VerifyException(f"{self.name}: the mask has the shape of the scores")
+        if [*self.beside] != [value for value in (self.mask, self.shifts) if value is not None]:
+            raise VerifyException(f"{self.name}: there is a mask, and shifts after it")
+        verify_bounds(self.bounds, q[:-2], None if self.shifts is None else _shape(self.shifts))
         out = TensorType(_element(self.query), [*q[:-1], v[-1]])
         row = TensorType(f32, q[:-1])
         return {
@@ -113,22 +142,12 @@ class AttentionOp(AttendingOp):
     logsumexp = result_def(AnyTensorTypeConstr)
 
     PRODUCTS: ClassVar = (1, 1)
+    FIXED: ClassVar = 3
 
     assembly_format = (
-        "$query `,` $key `,` $value (`mask` $mask^)? `scale` $scale `causal` $causal attr-dict `:` "
-        "functional-type(operands, results)"
+        "$query `,` $key `,` $value (`with` $beside^)? `scale` $scale `bounds` $bounds attr-dict "
+        "`:` functional-type(operands, results)"
     )
-
-    def __init__(
-        self, operands: Sequence[SSAValue], types: Sequence[Attribute], scale: FloatAttr,
-        causal: BoolAttr,
-    ):  # fmt: skip
-        query, key, value, *mask = operands
-        super().__init__(
-            operands=[query, key, value, mask],
-            result_types=types,
-            properties={"scale": scale, "causal": causal},
-        )
 
     def verify_(self) -> None:
         self.check_types("result", "logsumexp")
@@ -147,23 +166,14 @@ class AttentionGradientOp(AttendingOp, ABC):
     dout = operand_def(AnyTensorTypeConstr)
     logsumexp = operand_def(AnyTensorTypeConstr)
     delta = operand_def(AnyTensorTypeConstr)
-    mask = opt_operand_def(AnyTensorTypeConstr)
+    beside = var_operand_def(AnyTensorTypeConstr)
 
-    def __init__(
-        self, operands: Sequence[SSAValue], types: Sequence[Attribute], scale: FloatAttr,
-        causal: BoolAttr,
-    ):  # fmt: skip
-        query, key, value, dout, logsumexp, delta, *mask = operands
-        super().__init__(
-            operands=[query, key, value, dout, logsumexp, delta, mask],
-            result_types=types,
-            properties={"scale": scale, "causal": causal},
-        )
+    FIXED: ClassVar = 6
 
 
 _GRADIENT = (
-    "$query `,` $key `,` $value `,` $dout `,` $logsumexp `,` $delta (`mask` $mask^)? "
-    "`scale` $scale `causal` $causal attr-dict `:` functional-type(operands, results)"
+    "$query `,` $key `,` $value `,` $dout `,` $logsumexp `,` $delta (`with` $beside^)? "
+    "`scale` $scale `bounds` $bounds attr-dict `:` functional-type(operands, results)"
 )
 
 

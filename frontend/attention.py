@@ -12,6 +12,7 @@ import numpy as np
 from stepwell.dialects.array.attention import LOWEST, AttentionOp
 from stepwell.dialects.array.base import DTYPES
 from stepwell.dialects.array.shape import IotaOp
+from stepwell.dialects.bounds import CAUSAL
 from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import as_float, broadcast_shapes, cast_to, emit, lift
@@ -97,7 +98,8 @@ def scaled_dot_product_attention(
         result = _capped(q, k, v, mask, is_causal, factor, softcap)
     else:
         given = None if mask is None else mask.value
-        op = AttentionOp(q.value, k.value, v.value, given, scale=factor, causal=is_causal)
+        bounds = [CAUSAL] if is_causal else []
+        op = AttentionOp(q.value, k.value, v.value, mask=given, scale=factor, bounds=bounds)
         result = emit(op)
     return reshape(result, shape) if enable_gqa else result
 

@@ -16,6 +16,7 @@ from xdsl.passes import ModulePass
 from stepwell.dialects.build import every
 from stepwell.dialects.errors import StepwellError, unknown, where
 from stepwell.passes.apply_tuning import ApplyTuningPass
+from stepwell.passes.bound_attention import BoundAttentionPass
 from stepwell.passes.bufferize_kernels import BufferizeKernelsPass
 from stepwell.passes.collector import collector_frozen
 from stepwell.passes.convert_array_to_linalg import ConvertArrayToLinalgPass
@@ -71,6 +72,7 @@ STAGES = (
         "diff",
         "gradient requests are gone: plain array operations",
         (
+            _same(BoundAttentionPass),
             _same(DifferentiatePass),
             _same(SimplifyArrayPass),
         ),

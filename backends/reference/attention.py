@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stepwell.backends.reference.machine import Frame, Handlers
+from stepwell.dialects.bounds import bounds_of, seen
 from stepwell.dialects.linalg_ext import (
     AttendingOp,
     AttentionKeyGradientOp,
@@ -18,14 +19,15 @@ from stepwell.dialects.linalg_ext import (
 _LOWEST = -1e38
 
 
-def _scores(op: AttendingOp, query: Any, key: Any, masks: Sequence[Any]) -> Any:
+def _scores(op: AttendingOp, query: Any, key: Any, beside: Sequence[Any]) -> Any:
     scores = query @ np.swapaxes(key, -1, -2) * op.scale.value.data
-    for mask in masks:
-        seen = mask.dtype == np.bool_
-        scores = np.where(mask, scores, _LOWEST) if seen else scores + mask.astype(np.float64)
-    if op.causal.value.data:
-        scores = np.where(np.tri(*scores.shape[-2:], dtype=np.bool_), scores, _LOWEST)
-    return scores
+    rest = iter(beside)
+    mask, shifts = (None if value is None else next(rest) for value in (op.mask, op.shifts))
+    if mask is not None and mask.dtype == np.bool_:
+        scores = np.where(mask, scores, _LOWEST)
+    elif mask is not None:
+        scores = scores + mask.astype(np.float64)
+    return np.where(seen(bounds_of(op.bounds), shifts, *scores.shape[-2:]), scores, _LOWEST)
 
 
 def _attention(frame: Frame, op: AttentionOp, operands: list[Any]) -> Sequence[Any]:

@@ -1,31 +1,34 @@
 """Attention, softmax(query key^T * scale + mask) value, as one operation; its gradient as another.
 
-Scores are computed in f32. A score of at most -1e38, as the causal mask, a boolean mask and an
-additive mask of -inf give, has weight zero; a query without any other score has the result zero.
+Scores are computed in f32. A score of at most -1e38, as a boolean mask and an additive mask of -inf
+give, has weight zero, and so have keys that the bounds hide (`dialects/bounds.py`); a query without
+any other score has the result zero.
 """
 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import (
     AnyTensorTypeConstr,
-    BoolAttr,
+    DenseArrayBase,
     FloatAttr,
     LocationAttr,
     f32,
     f64,
+    i32,
 )
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
-    opt_operand_def,
     prop_def,
     result_def,
+    var_operand_def,
 )
 
 from stepwell.dialects.array.base import (
@@ -38,9 +41,8 @@ from stepwell.dialects.array.base import (
     is_float,
     shape_of,
     tensor,
-    u32,
 )
-from stepwell.dialects.array.build import full_like, unreduce, zeros_like
+from stepwell.dialects.array.build import full, full_like, unreduce, zeros_like
 from stepwell.dialects.array.contraction import DotGeneralOp
 from stepwell.dialects.array.elementwise import (
     AddOp,
@@ -50,9 +52,10 @@ from stepwell.dialects.array.elementwise import (
     MultiplyOp,
     SubtractOp,
 )
-from stepwell.dialects.array.logic import CastOp, GreaterEqualOp, GreaterOp, WhereOp
+from stepwell.dialects.array.logic import CastOp, GreaterOp, LessEqualOp, WhereOp
 from stepwell.dialects.array.reduction import MaxOp, SumOp
-from stepwell.dialects.array.shape import IotaOp
+from stepwell.dialects.array.shape import IotaOp, ReshapeOp, SliceOp
+from stepwell.dialects.bounds import Bound, Bounds, bounds_attr, bounds_of, seen, verify_bounds
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import DTypeError, ShapeError
 
@@ -61,6 +64,7 @@ LOWEST = -1e38
 _TINIEST = 1e-38
 """Sums of weights are no smaller, so that their logarithm is finite."""
 Floats = NDArray[np.float64]
+_T = TypeVar("_T")
 
 
 def _cast(emit: Emitter, value: SSAValue, element: Attribute) -> SSAValue:
@@ -71,11 +75,47 @@ class AttendingOp(CompositeOp, ABC):
     """What attention and its gradient share: query, key and value, the mask and the scores."""
 
     scale = prop_def(FloatAttr)
-    causal = prop_def(BoolAttr)
+    bounds = prop_def(DenseArrayBase.constr(i32))
+
+    FIXED: ClassVar[int]
+    """Operands that there always are."""
+
+    def __init__(
+        self,
+        *operands: SSAValue,
+        mask: SSAValue | None = None,
+        shifts: SSAValue | None = None,
+        scale: float,
+        bounds: Sequence[Bound] = (),
+        location: LocationAttr | None = None,
+    ):
+        super().__init__(
+            *operands,
+            *[value for value in (mask, shifts) if value is not None],
+            location=location,
+            scale=FloatAttr(scale, f64),
+            bounds=bounds_attr(bounds),
+        )
+
+    @property
+    def mask(self) -> SSAValue | None:
+        beside = self.operands[self.FIXED :]
+        return next((value for value in beside if element_of(value) != i32), None)
+
+    @property
+    def shifts(self) -> SSAValue | None:
+        beside = self.operands[self.FIXED :]
+        return next((value for value in beside if element_of(value) == i32), None)
+
+    def _split(self, operands: Sequence[_T]) -> tuple[Sequence[_T], _T | None, _T | None]:
+        """What stands for the operands that there always are, the mask and the shifts."""
+        rest = iter(operands[self.FIXED :])
+        mask, shifts = (None if v is None else next(rest) for v in (self.mask, self.shifts))
+        return operands[: self.FIXED], mask, shifts
 
     @classmethod
-    def check(cls, operands: Sequence[Tensor], mask: Tensor | None) -> None:
-        """Raises ShapeError or DTypeError unless query, key, value and mask go together."""
+    def check(cls, operands: Sequence[Tensor], beside: Sequence[Tensor], bounds: Attribute) -> None:
+        """Raises ShapeError or DTypeError unless query, key, value, mask and shifts go together."""
         query = operands[0]
         for what, operand in zip(("query", "key", "value"), operands, strict=True):
             if not is_float(operand.element_type) or operand.element_type != query.element_type:
@@ -96,8 +136,14 @@ class AttendingOp(CompositeOp, ABC):
                 f"{cls.name}: shapes {q}, {k} and {v} are not [..., queries, depth], "
                 "[..., keys, depth] and [..., keys, width] with at least one key and depth"
             )
-        if mask is None:
+        masks = [type for type in beside if type.element_type != i32]
+        shifts = [type.get_shape() for type in beside if type.element_type == i32]
+        verify_bounds(cast(Bounds, bounds), q[:-2], shifts[0] if shifts else None)
+        if len(masks) > 1 or len(shifts) > 1 or [*masks, *beside[len(masks) :]] != [*beside]:
+            raise ShapeError(f"{cls.name}: there is a mask, and shifts after it")
+        if not masks:
             return
+        (mask,) = masks
         if list(mask.get_shape()) != [*q[:-1], k[-2]]:
             raise ShapeError(
                 f"{cls.name}: the mask has shape {list(mask.get_shape())}, "
@@ -135,8 +181,9 @@ class AttendingOp(CompositeOp, ABC):
         )
 
     def _scores(
-        self, emit: Emitter, query: SSAValue, key: SSAValue, mask: SSAValue | None
-    ) -> SSAValue:
+        self, emit: Emitter, query: SSAValue, key: SSAValue, mask: SSAValue | None,
+        shifts: SSAValue | None,
+    ) -> SSAValue:  # fmt: skip
         """The scores in f32, at least `LOWEST`."""
         scores = self._product(emit, query, key, 1, 1)
         scores = emit(MultiplyOp(scores, full_like(emit, self.scale.value.data, scores)))
@@ -145,13 +192,34 @@ class AttendingOp(CompositeOp, ABC):
             scores = emit(WhereOp(mask, scores, lowest))
         elif mask is not None:
             scores = emit(MaximumOp(emit(AddOp(scores, _cast(emit, mask, f32))), lowest))
-        if self.causal.value.data:
-            rank = len(self._score_shape)
-            rows, columns = (
-                emit(IotaOp(self._score_shape, axis, u32)) for axis in (rank - 2, rank - 1)
-            )
-            scores = emit(WhereOp(emit(GreaterEqualOp(rows, columns)), scores, lowest))
+        for bound in self._seen(emit, shifts):
+            scores = emit(WhereOp(bound, scores, lowest))
         return scores
+
+    def _seen(self, emit: Emitter, shifts: SSAValue | None) -> Iterator[SSAValue]:
+        """For each bound which scores it leaves."""
+        shape, rank = self._score_shape, len(self._score_shape)
+        bounds = bounds_of(self.bounds)
+        first = len(bounds) - (0 if shifts is None else shape_of(shifts)[-1])
+        for number, bound in enumerate(bounds):
+            terms: list[tuple[int, SSAValue]] = [
+                (coefficient, emit(IotaOp(shape, axis, i32)))
+                for coefficient, axis in ((bound.key, rank - 1), (bound.query, rank - 2))
+            ]
+            terms.append((-1, full(emit, bound.limit, shape, i32)))
+            if shifts is not None and number >= first:
+                starts = [0] * (rank - 2) + [number - first]
+                limits = [*shape[:-2], number - first + 1]
+                shift = emit(ReshapeOp(emit(SliceOp(shifts, starts, limits)), shape[:-2]))
+                terms.append((-1, unreduce(emit, shift, shape, [rank - 2, rank - 1])))
+            # What has a minus stands on the other side.
+            left = right = full(emit, 0, shape, i32)
+            for coefficient, term in terms:
+                if coefficient > 0:
+                    left = emit(AddOp(left, term))
+                elif coefficient:
+                    right = emit(AddOp(right, term))
+            yield emit(LessEqualOp(left, right))
 
     def _weights(self, emit: Emitter, scores: SSAValue, logsumexp: SSAValue) -> SSAValue:
         """exp(scores - logsumexp), zero where the score is masked."""
@@ -161,16 +229,17 @@ class AttendingOp(CompositeOp, ABC):
         seen = emit(GreaterOp(scores, full_like(emit, LOWEST, scores)))
         return emit(WhereOp(seen, weights, zeros_like(emit, weights)))
 
-    def score_array(self, query: Floats, key: Floats, mask: Sequence[NumPyArray]) -> Floats:
+    def score_array(
+        self, query: Floats, key: Floats, mask: NumPyArray | None, shifts: NumPyArray | None
+    ) -> Floats:
         """The scores in f64, -inf where masked."""
         scores = query @ np.swapaxes(key, -1, -2) * self.scale.value.data
-        for allowed in mask:
-            if allowed.dtype == np.bool_:
-                scores = np.where(allowed, scores, -np.inf)
-            else:
-                scores = scores + allowed.astype(np.float64)
-        if self.causal.value.data:
-            scores = np.where(np.tri(*scores.shape[-2:], dtype=np.bool_), scores, -np.inf)
+        if mask is not None and mask.dtype == np.bool_:
+            scores = np.where(mask, scores, -np.inf)
+        elif mask is not None:
+            scores = scores + mask.astype(np.float64)
+        left = seen(bounds_of(self.bounds), shifts, *scores.shape[-2:])
+        scores = np.where(left, scores, -np.inf)
         return np.where(scores <= LOWEST, -np.inf, scores)
 
 
@@ -178,55 +247,44 @@ class AttendingOp(CompositeOp, ABC):
 class AttentionOp(AttendingOp):
     """softmax(query key^T * scale + mask) value, and the log-sum-exp of every row of scores.
 
-    query [..., T, d], key [..., S, d], value [..., S, w]; mask [..., T, S] is added, or says where
-    to look if it is bool; `causal` lets query i see keys 0 to i. The log-sum-exp is f32 and finite.
+    query [..., T, d], key [..., S, d], value [..., S, w]. `bounds` say which keys queries see. With
+    these may go a mask [..., T, S], which is added, or says where to look if it is bool, and shifts
+    [..., n], i32, which are added to the limits of the last n bounds. The log-sum-exp is f32 and
+    finite.
     """
 
     name = "array.attention"
     query = operand_def(AnyTensorTypeConstr)
     key = operand_def(AnyTensorTypeConstr)
     value = operand_def(AnyTensorTypeConstr)
-    mask = opt_operand_def(AnyTensorTypeConstr)
+    beside = var_operand_def(AnyTensorTypeConstr)
     result = result_def(AnyTensorTypeConstr)
     logsumexp = result_def(AnyTensorTypeConstr)
 
     assembly_format = (
-        "$query `,` $key `,` $value (`mask` $mask^)? `scale` $scale `causal` $causal attr-dict `:` "
-        "functional-type(operands, results)"
+        "$query `,` $key `,` $value (`with` $beside^)? `scale` $scale `bounds` $bounds attr-dict "
+        "`:` functional-type(operands, results)"
     )
 
-    def __init__(
-        self,
-        query: SSAValue,
-        key: SSAValue,
-        value: SSAValue,
-        mask: SSAValue | None = None,
-        *,
-        scale: float,
-        causal: bool = False,
-        location: LocationAttr | None = None,
-    ):
-        operands = [query, key, value] if mask is None else [query, key, value, mask]
-        super().__init__(
-            *operands,
-            location=location,
-            scale=FloatAttr(scale, f64),
-            causal=BoolAttr.from_bool(causal),
-        )
+    FIXED: ClassVar = 3
 
     @classmethod
     def infer(
         cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
     ) -> Sequence[Tensor]:
-        cls.check(operands[:3], operands[3] if len(operands) > 3 else None)
-        query, _, value = operands[:3]
+        cls.check(operands[:3], operands[3:], properties["bounds"])
+        return cls.types(operands[0], operands[2])
+
+    @staticmethod
+    def types(query: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the result and the log-sum-exp."""
         rows = query.get_shape()[:-1]
         return tensor([*rows, value.get_shape()[-1]], query.element_type), tensor(rows, f32)
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
-        given = list(arrays)
-        query, key, value = (array.astype(np.float64) for array in given[:3])
-        scores = self.score_array(query, key, given[3:])
+        given, mask, shifts = self._split(arrays)
+        query, key, value = (array.astype(np.float64) for array in given)
+        scores = self.score_array(query, key, mask, shifts)
         peak = np.maximum(scores.max(-1, keepdims=True), LOWEST)
         weights = np.exp(scores - peak)
         total = weights.sum(-1, keepdims=True)
@@ -238,11 +296,10 @@ class AttentionOp(AttendingOp):
         )
 
     def decompose(self, emit: Emitter, *operands: SSAValue) -> Sequence[SSAValue]:
-        given = list(operands)
-        query, key, value = (_cast(emit, operand, f32) for operand in given[:3])
-        mask = given[3] if len(given) > 3 else None
+        given, mask, shifts = self._split(operands)
+        query, key, value = (_cast(emit, operand, f32) for operand in given)
         axis = len(self._batch) + 1
-        scores = self._scores(emit, query, key, mask)
+        scores = self._scores(emit, query, key, mask, shifts)
         peak = emit(MaxOp(scores, [axis]))
         along = unreduce(emit, peak, self._score_shape, [axis])
         seen = emit(GreaterOp(scores, full_like(emit, LOWEST, scores)))
@@ -259,17 +316,18 @@ class AttentionOp(AttendingOp):
         axis = len(self._batch) + 1
         product = emit(MultiplyOp(wide, _cast(emit, self.result, f32)))
         delta = emit(SubtractOp(emit(SumOp(product, [axis])), cotangents[1]))
-        mask = [self.mask] if self.mask is not None else []
         gradient = AttentionGradientOp(
-            *(self.query, self.key, self.value, cotangents[0], self.logsumexp, delta, *mask),
-            scale=self.scale,
-            causal=self.causal,
+            *(self.query, self.key, self.value, cotangents[0], self.logsumexp, delta),
+            mask=self.mask,
+            shifts=self.shifts,
+            scale=self.scale.value.data,
+            bounds=bounds_of(self.bounds),
         )
         slopes: list[SSAValue | None] = list(emit.all(gradient))
         if self.mask is not None:
             additive = is_float(element_of(self.mask))
             slopes.append(gradient.score_gradient(emit) if additive else None)
-        return slopes
+        return slopes if self.shifts is None else [*slopes, None]
 
 
 @irdl_op_definition
@@ -288,23 +346,25 @@ class AttentionGradientOp(AttendingOp):
     dout = operand_def(AnyTensorTypeConstr)
     logsumexp = operand_def(AnyTensorTypeConstr)
     delta = operand_def(AnyTensorTypeConstr)
-    mask = opt_operand_def(AnyTensorTypeConstr)
+    beside = var_operand_def(AnyTensorTypeConstr)
     dquery = result_def(AnyTensorTypeConstr)
     dkey = result_def(AnyTensorTypeConstr)
     dvalue = result_def(AnyTensorTypeConstr)
 
     assembly_format = (
-        "$query `,` $key `,` $value `,` $dout `,` $logsumexp `,` $delta (`mask` $mask^)? "
-        "`scale` $scale `causal` $causal attr-dict `:` functional-type(operands, results)"
+        "$query `,` $key `,` $value `,` $dout `,` $logsumexp `,` $delta (`with` $beside^)? "
+        "`scale` $scale `bounds` $bounds attr-dict `:` functional-type(operands, results)"
     )
+
+    FIXED: ClassVar = 6
 
     @classmethod
     def infer(
         cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
     ) -> Sequence[Tensor]:
-        query, key, value, dout, logsumexp, delta, *mask = operands
-        cls.check([query, key, value], mask[0] if mask else None)
-        out, row = AttentionOp.infer([query, key, value, *mask], properties)
+        query, key, value, dout, logsumexp, delta, *beside = operands
+        cls.check([query, key, value], beside, properties["bounds"])
+        out, row = AttentionOp.types(query, value)
         named = zip(("dout", "logsumexp", "delta"), (dout, logsumexp, delta), strict=True)
         for (what, given), wanted in zip(named, (out, row, row), strict=True):
             if given != wanted:
@@ -312,9 +372,9 @@ class AttentionGradientOp(AttendingOp):
         return query, key, value
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
-        given = list(arrays)
-        query, key, value, dout, logsumexp, delta = (a.astype(np.float64) for a in given[:6])
-        scores = self.score_array(query, key, given[6:])
+        given, mask, shifts = self._split(arrays)
+        query, key, value, dout, logsumexp, delta = (a.astype(np.float64) for a in given)
+        scores = self.score_array(query, key, mask, shifts)
         weights = np.exp(scores - logsumexp[..., None])
         slope = weights * (dout @ np.swapaxes(value, -1, -2) - delta[..., None])
         slope *= self.scale.value.data
@@ -329,9 +389,10 @@ class AttentionGradientOp(AttendingOp):
         self, emit: Emitter, operands: Sequence[SSAValue]
     ) -> tuple[SSAValue, SSAValue]:
         """The weights and the gradient of the scores."""
-        query, key, value, dout = (_cast(emit, operand, f32) for operand in operands[:4])
-        logsumexp, delta, *mask = operands[4:]
-        scores = self._scores(emit, query, key, mask[0] if mask else None)
+        given, mask, shifts = self._split(operands)
+        query, key, value, dout = (_cast(emit, operand, f32) for operand in given[:4])
+        logsumexp, delta = given[4:]
+        scores = self._scores(emit, query, key, mask, shifts)
         weights = self._weights(emit, scores, logsumexp)
         received = self._product(emit, dout, value, 1, 1)
         along = unreduce(emit, delta, self._score_shape, [len(self._batch) + 1])

@@ -33,7 +33,7 @@ from stepwell.frontend.onnx.folding import (
 from stepwell.frontend.onnx.registry import HANDLERS, Node, NotKnownError, Value
 from stepwell.frontend.tracing import named
 
-_FAMILIES = "elementwise fourier networks quantization recurrent reduction resize shape"
+_FAMILIES = "attention elementwise fourier networks quantization recurrent reduction resize shape"
 for _family in _FAMILIES.split():
     import_module(f"stepwell.frontend.onnx.{_family}")
 
@@ -166,6 +166,8 @@ class _Run:
             for position, operand in enumerate(operands)
         ]
         result = handler.function(node, *given)
+        if result is None:
+            return self._expanded(node, operands, scope)
         results = result if isinstance(result, tuple | list) else [result]
         return of_its_type(node, given, results)
 

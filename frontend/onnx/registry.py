@@ -14,7 +14,8 @@ from stepwell.frontend.array import Array
 
 Value: TypeAlias = "Array | np.ndarray[Any, Any]"
 """Known values are NumPy arrays in ONNX's own dtype; the others are traced."""
-Result: TypeAlias = "Value | Sequence[Value | None]"
+Result: TypeAlias = "Value | Sequence[Value | None] | None"
+"""None: the function that defines the operator says it."""
 
 
 class NotKnownError(UnsupportedError):

@@ -120,8 +120,8 @@ class Frame:
     ) -> Sequence[SSAValue]:
         """Runs `body` for 0, 1, ... trips - 1; it maps carried values to their next ones.
 
-        `end` is where to stop if not at `trips`, a value between 1 and that; `start` where to
-        begin if not at 0, a value below `trips`.
+        `end` is where to stop if not at `trips`, `start` where to begin if not at 0: values of at
+        most `trips`.
         """
         if trips == 0:
             return carried

@@ -14,7 +14,7 @@ from stepwell.backends.reference import run
 from stepwell.dialects import linalg_ext
 from stepwell.dialects.kernel import FuncOp
 from stepwell.passes.pipeline import lower
-from stepwell.passes.schedules.attention.plan import Shape, plans
+from stepwell.passes.schedules.attention.plan import COLUMNS, PLANS, Shape, plans
 from stepwell.passes.schedules.choice import choices
 from stepwell.passes.schedules.frame import Frame
 from stepwell.passes.target import target_named
@@ -22,6 +22,7 @@ from stepwell.passes.target import target_named
 DESKTOP = target_named("desktop")
 ROOMY = target_named("desktop-workgroup48")
 """Which admits every plan."""
+ROWS = max(plan.rows for plan in PLANS)
 
 CASES = [
     ((2,), 16, 16, 4, 4, None, False),
@@ -147,6 +148,112 @@ def test_on_device(case: Any, target: str) -> None:
     arrays = operands(case, np.float32)
     program = program_of(traced(function_of(case[-1]), arrays), target)
     check(on_device(program, arrays), expected(arrays, case[-1]), np.float32, "")
+
+
+BOUNDED = [
+    ((2,), 150, 150, 8, 8, {"window": (20, 0)}),
+    ((), 40, 200, 8, 4, {"window": (3, 50)}),
+    ((2, 1), 70, 200, 8, 8, {"window": (40, None), "is_causal": True, "offset": 130}),
+    ((3, 2), 33, 130, 16, 8, {"key_lengths": [0, 1, 77]}),
+    ((4, 1), 67, 200, 8, 8, {"key_lengths": [0, 1, 128, 200], "is_causal": True, "offset": "last"}),
+    ((2, 1), 130, 64, 4, 4, {"window": (0, None), "offset": [-3, 70]}),
+]
+"""Batch, queries, keys, depth, width, and what `attention_mask` is told: `last` puts the last query
+at the last key."""
+
+
+def told(case: Any, known: bool) -> tuple[dict[str, Any], list[Array]]:
+    """The options that are known now, and the numbers that arguments say."""
+    options = dict(case[-1])
+    if options.get("offset") == "last":
+        options["offset"] = np.array(options["key_lengths"]) - case[1]
+    arrays = {n: np.array(v, np.int32) for n, v in options.items() if np.ndim(v) and n != "window"}
+    given = options if known else {n: v for n, v in options.items() if n not in arrays}
+    return given | {"given": list(arrays)}, list(arrays.values())
+
+
+def bounded(case: Any) -> tuple[Any, list[Array], list[Any]]:
+    """A function of attention and its gradients under bounds, its arguments, what it should give.
+
+    Keys and values of tiles that no query sees are no numbers.
+    """
+    batch, queries, keys, depth, width, _ = case
+    options, numbers = told(case, known=False)
+    names = options.pop("given")
+
+    def function(q: Any, k: Any, v: Any, dout: Any, *numbers: Any) -> Any:
+        mask = sw.attention_mask(queries, keys, **options, **dict(zip(names, numbers, strict=True)))
+
+        def objective(*qkv: Any) -> Any:
+            return sw.sum(sw.scaled_dot_product_attention(*qkv, mask) * dout)
+
+        return sw.scaled_dot_product_attention(q, k, v, mask), sw.grad(objective, (0, 1, 2))(
+            q, k, v
+        )
+
+    arrays = operands((batch, queries, keys, depth, width, None, False), np.float32)
+    q, k, v, dout = (array.astype(np.float64) for array in arrays)
+    seen = seen_by(case)
+    wanted = [attention(q, k, v, seen, False)[0], *gradients(q, k, v, seen, dout, False)]
+    if min(queries, keys) > COLUMNS:
+        visible = np.broadcast_to(seen, (*batch, queries, keys)).any(-2)
+        for start in range(0, keys, ROWS):
+            hidden = ~visible[..., start : start + ROWS].any(-1)
+            for array in arrays[1:3]:
+                array[hidden, start : start + ROWS] = np.nan
+    return function, [*arrays, *numbers], wanted
+
+
+def seen_by(case: Any) -> Array:
+    """Which keys queries see, in NumPy."""
+    _, queries, keys, *_ = case
+    options = told(case, known=True)[0]
+    offset, lengths = (
+        np.reshape(options.get(name, other), (-1, 1, 1, 1))
+        for name, other in (("offset", 0), ("key_lengths", keys))
+    )
+    query, key = np.arange(queries)[:, None] + offset, np.arange(keys)
+    before, after = options.get("window", (None, None))
+    seen = key < lengths + 0 * query
+    if options.get("is_causal"):
+        seen = seen & (key <= query)
+    if before is not None:
+        seen = seen & (key >= query - before)
+    if after is not None:
+        seen = seen & (key <= query + after)
+    return seen if seen.shape[0] > 1 else seen[0, 0]
+
+
+@pytest.mark.parametrize("case", BOUNDED, ids=str)
+def test_bounded_plans(case: Any) -> None:
+    """No mask in storage, and by no plan a tile that nobody sees."""
+    function, arrays, wanted = bounded(case)
+    module = lower(traced(function, arrays), ROOMY, "buffers", verify_each=True)
+    whole = [op for op in kernels_of(module) if "attention" in op.sym_name.data]
+    assert len(whole) == (4 if len(arrays) > 4 else 3)
+    shapes = [argument.type.get_shape() for op in whole for argument in op.block.args]
+    assert all(shape[-2:] != case[1:3] for shape in shapes)
+    for number in range(max(len(choices(Frame(kernel, ROOMY))) for kernel in whole)):
+        again = module.clone()
+        for kernel in kernels_of(again):
+            found = choices(Frame(kernel, ROOMY))
+            kernel.attributes["kernel.plan"] = StringAttr(str(found[number % len(found)]))
+        tiled = lower(again, ROOMY, "tiled")
+        results = run(tiled, "main", [a.copy() for a in arrays])
+        check(results, wanted, np.float32, f"plan {number}")
+
+
+@pytest.mark.parametrize(
+    ("case", "target"),
+    [*((case, "desktop") for case in BOUNDED[2:5]), *((case, "software") for case in BOUNDED[::3])],
+    ids=str,
+)
+def test_bounded_on_device(case: Any, target: str) -> None:
+    function, arrays, wanted = bounded(case)
+    if target == "software":  # Decomposed, every key counts.
+        arrays = [np.nan_to_num(array) for array in arrays]
+    program = program_of(traced(function, arrays), target)
+    check(on_device(program, arrays), wanted, np.float32, "")
 
 
 def test_plans() -> None:

@@ -4,37 +4,68 @@ import numpy as np
 from operations.row import Argument, Case, Row
 
 from stepwell.dialects.array import attention as ops
+from stepwell.dialects.array.base import shape_of
+from stepwell.dialects.array.shape import ConcatenateOp, ReshapeOp
+from stepwell.dialects.bounds import CAUSAL, Bound
 from stepwell.dialects.emit import Emitter
 
 SIZES = [((), 1, 1, 1, 1), ((2,), 3, 3, 4, 4), ((), 5, 3, 2, 3), ((2, 1), 2, 5, 3, 2)]
 """Batch, queries, keys, depth, width."""
 
+BOUNDS = {
+    "all": ((), 0),
+    "causal": ((CAUSAL,), 0),
+    "window": ((Bound(-1, 1, 1), Bound(1, -1, 1)), 0),
+    "few": ((Bound(0, 1, 2), Bound(-1, 0, -1)), 0),
+    "shifted": ((CAUSAL, Bound(-1, 1, 1), Bound(1, 0, -1)), 2),
+}
+"""Bounds, and how many of the last are shifted."""
 
-def scores(query, key, mask, scale, causal):
+
+def scores(query, key, mask, shifts, scale, bounds):
     found = query @ np.swapaxes(key, -1, -2) * scale
     if mask is not None:
         found = np.where(mask, found, -np.inf) if mask.dtype == np.bool_ else found + mask
-    if causal:
-        found = np.where(np.tri(*found.shape[-2:]) > 0, found, -np.inf)
+    queries, keys = found.shape[-2:]
+    for number, (k, q, limit) in enumerate(bounds):
+        if shifts is not None and number >= len(bounds) - shifts.shape[-1]:
+            limit = limit + shifts[..., number - len(bounds), None, None]
+        at = k * np.arange(keys) + q * np.arange(queries)[:, None]
+        found = np.where(at <= limit, found, -np.inf)
     return found
 
 
-def attention(query, key, value, mask=None, *, scale, causal):
-    found = scores(query, key, mask, scale, causal)
+def beside(kind, rest):
+    """The mask and the shifts of what follows the other operands."""
+    left = list(rest)
+    return left.pop(0) if kind else None, left.pop() if left else None
+
+
+def attention(query, key, value, *rest, mask, scale, bounds):
+    found = scores(query, key, *beside(mask, rest), scale, bounds)
     weights = np.exp(found)
     return weights @ value / np.maximum(weights.sum(-1, keepdims=True), 1e-300)
 
 
-def torch_attention(torch, *tensors, scale, causal):
+def torch_attention(torch, *tensors, scale, bounds, mask):
+    causal = bool(bounds)
     return torch.nn.functional.scaled_dot_product_attention(*tensors, scale=scale, is_causal=causal)
 
 
-def arguments(size, dtype, mask):
+def build_attention(emit: Emitter, query, key, value, *rest, mask, scale, bounds):
+    given, shifts = beside(mask, rest)
+    op = ops.AttentionOp(query, key, value, mask=given, shifts=shifts, scale=scale, bounds=bounds)
+    return emit(op)
+
+
+def arguments(size, dtype, mask, shifted):
     batch, queries, keys, depth, width = size
     shapes = [(*batch, queries, depth), (*batch, keys, depth), (*batch, keys, width)]
     found = [Argument(shape, dtype) for shape in shapes]
     if mask is not None:
         found.append(Argument((*batch, queries, keys), dtype if mask == "float" else mask))
+    if shifted:
+        found.append(Argument((*batch, shifted), "i32", (-1, 4)))
     return tuple(found)
 
 
@@ -42,47 +73,42 @@ def attention_cases():
     for size in SIZES:
         for dtype in ("f32", "f16"):
             for mask in (None, "bool", "float"):
-                for causal in (False, True):
-                    given = arguments(size, dtype, mask)
-                    options = {"scale": 0.5, "causal": causal}
+                for name, (bounds, shifted) in BOUNDS.items():
+                    if mask and name in ("window", "few"):
+                        continue
+                    options = {"scale": 0.5, "bounds": bounds, "mask": mask}
                     wide = dtype == "f32"
+                    both = name in ("all", "causal") and not (mask and name == "causal")
                     yield Case(
-                        f"{dtype}-{size}-{mask}-{causal}",
-                        given,
-                        lambda emit, *operands, options=options: emit(
-                            ops.AttentionOp(*operands, **options)
+                        f"{dtype}-{size}-{mask}-{name}",
+                        arguments(size, dtype, mask, shifted),
+                        lambda emit, *operands, options=options: build_attention(
+                            emit, *operands, **options
                         ),
                         lambda *arrays, options=options: attention(*arrays, **options),
                         gradient=((0, 1, 2, 3) if mask == "float" else (0, 1, 2)) if wide else (),
-                        torch=None
-                        if mask and (causal or mask == "bool")
-                        else lambda torch, *tensors, options=options: torch_attention(
-                            torch, *tensors, **options
-                        ),
+                        torch=(
+                            lambda torch, *tensors, options=options: torch_attention(
+                                torch, *tensors, **options
+                            )
+                        )
+                        if both and mask != "bool"
+                        else None,
                         ulps=32,
                     )
 
 
-def gradient(query, key, value, dout, logsumexp, delta, *, scale, causal):
-    weights = np.exp(scores(query, key, None, scale, causal) - logsumexp[..., None])
+def gradient(query, key, value, dout, logsumexp, delta, *rest, scale, bounds):
+    shifts = rest[0] if rest else None
+    weights = np.exp(scores(query, key, None, shifts, scale, bounds) - logsumexp[..., None])
     slope = weights * (dout @ np.swapaxes(value, -1, -2) - delta[..., None]) * scale
     found = slope @ key, np.swapaxes(slope, -1, -2) @ query, np.swapaxes(weights, -1, -2) @ dout
     return np.concatenate([part.reshape(-1) for part in found])
 
 
 def build_gradient(emit: Emitter, *operands, options):
-    from xdsl.dialects.builtin import BoolAttr, FloatAttr, f64
-
-    from stepwell.dialects.array.base import shape_of
-    from stepwell.dialects.array.shape import ConcatenateOp, ReshapeOp
-
-    results = emit.all(
-        ops.AttentionGradientOp(
-            *operands,
-            scale=FloatAttr(options["scale"], f64),
-            causal=BoolAttr.from_bool(options["causal"]),
-        )
-    )
+    shifts = operands[6] if len(operands) > 6 else None
+    results = emit.all(ops.AttentionGradientOp(*operands[:6], shifts=shifts, **options))
     flat = [emit(ReshapeOp(part, [int(np.prod(shape_of(part)))])) for part in results]
     return emit(ConcatenateOp(flat, 0))
 
@@ -90,16 +116,18 @@ def build_gradient(emit: Emitter, *operands, options):
 def gradient_cases():
     for size in SIZES:
         batch, queries, _, _, width = size
-        for causal in (False, True):
-            options = {"scale": 0.5, "causal": causal}
+        for name, (bounds, shifted) in BOUNDS.items():
+            options = {"scale": 0.5, "bounds": bounds}
+            always = arguments(size, "f32", None, 0)
             given = (
-                *arguments(size, "f32", None),
+                *always,
                 Argument((*batch, queries, width)),
                 Argument((*batch, queries), "f32", (1, 3)),
                 Argument((*batch, queries)),
+                *arguments(size, "f32", None, shifted)[len(always) :],
             )
             yield Case(
-                f"{size}-{causal}",
+                f"{size}-{name}",
                 given,
                 lambda emit, *operands, options=options: build_gradient(
                     emit, *operands, options=options

@@ -3,8 +3,8 @@
 A tile of scores stays in registers: a thread holds 4 * `down` rows and 8 columns. Column j of a
 thread is column j * ACROSS + its place among its neighbours. Operands pass through workgroup memory
 in chunks, and tiles of scores where they are multiplied again: none ever reaches storage. Rows are
-queries and columns keys, or the other way around. Tiles that the causal mask hides are never
-visited; only those on the diagonal and at the end are masked.
+queries and columns keys, or the other way around. Tiles that no row sees are never visited; only
+those that some row does not see whole are masked.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from xdsl.ir import SSAValue
 from stepwell.dialects import kernel
 from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes.index import ZERO, Index, constant, delinearize
+from stepwell.passes.schedules.attention.columns import Columns
 from stepwell.passes.schedules.attention.plan import (
     ACROSS,
     CHUNK,
@@ -38,7 +39,7 @@ from stepwell.passes.structured import element_type, shape_of
 LOWEST = -1e38
 VECTOR = VectorType(f32, [WIDTH])
 FLAGS = VectorType(i1, [WIDTH])
-_ULE, _ULT = 7, 6
+_ULT, _UGE = 6, 9
 
 Values = Sequence[SSAValue]
 
@@ -98,22 +99,26 @@ class Tiles:
         self.thread = frame.thread(plan.threads)
         self.across, self.down = self.thread % ACROSS, self.thread // ACROSS
         self.origin = tile * plan.rows
+        self.seen = Columns(
+            frame, self.attention, self.batch,
+            rows_are_keys=self.rows_are_keys, count=self.column_count,
+        )  # fmt: skip
         sizes = plan.memory(*(each.features for each in sums))
         self.left, self.right = (frame.shared(f32, size) for size in sizes)
         return grid
 
     def loop(self, carried: Values, tile: Callable[[Index, Values], Values]) -> Values:
-        """Runs `tile` for every tile of columns that may have scores, from its first column."""
-        points = self.points
+        """Runs `tile` for every tile of columns that any of the rows sees, by its first column."""
         trips = -(-self.column_count // COLUMNS)
-        start = end = None
-        if self.attention.causal.value.data and self.rows_are_keys:
-            start = points.index(self.frame.clamped(self.origin // COLUMNS, trips))
-        elif self.attention.causal.value.data:
-            last = points.index((self.origin + (self.plan.rows - 1)) // COLUMNS + 1)
-            end = points.emit(arith.MinUIOp(last, points.index(constant(trips))))
+        first, last = self.origin, self.origin + (self.plan.rows - 1)
+        start, end = self.seen.of_any(first, last)
+        self.seen_by_all = self.seen.of_all(first, last)
         return self.frame.loop(
-            trips, carried, lambda number, carried: tile(number * COLUMNS, carried), end, start
+            trips,
+            carried,
+            lambda number, carried: tile(number * COLUMNS, carried),
+            None if end is None else self.points.index((end + (COLUMNS - 1)) // COLUMNS),
+            None if start is None else self.points.index(start // COLUMNS),
         )
 
     def product(self, rows: SSAValue, columns: SSAValue, origin: Index, start: Values) -> Values:
@@ -316,40 +321,39 @@ class Tiles:
     def _masked(self, origin: Index, scores: Values) -> Values:
         """Scores with the lowest value where a key is not to be seen."""
         frame, points, plan = self.frame, self.points, self.plan
-        causal, mask = self.attention.causal.value.data, self.attention.mask
-        if not causal and not self.column_count % COLUMNS and mask is None:
+        mask, seen = self.attention.mask, self.seen
+        if mask is None and not seen.limits and not self.column_count % COLUMNS:
             return scores
-        bound = points.index(constant(self.column_count))
-        end = points.index(origin + COLUMNS)
-        condition = points.emit(arith.CmpiOp(bound, end, "ult"))
-        if causal:
-            # Whether the last key comes after the first query.
-            first, last = self.origin + 1, origin + COLUMNS
-            if self.rows_are_keys:
-                first, last = origin + 1, self.origin + plan.rows
-            diagonal = points.emit(arith.CmpiOp(points.index(first), points.index(last), "ult"))
-            condition = points.emit(arith.OrIOp(condition, diagonal))
 
         def masked() -> Values:
             lowest = self.splat(LOWEST)
-            result = list(scores)
-            for number, (row, v) in enumerate(product(range(plan.down * WIDTH), range(VECTORS))):
-                query = self.origin + self.row(row // WIDTH) + row % WIDTH
-                key = column = self.column(origin, v)
-                if self.rows_are_keys:
-                    query, key = key, query
-                if mask is not None:
-                    result[number] = self._with_mask(mask, query, key, result[number])
-                seen = self._compare(_ULT, points.index(column), bound)
-                if causal:
-                    above = self._compare(_ULE, points.index(key), points.index(query))
-                    seen = points.emit(quick(arith.AndIOp, [seen, above], FLAGS))
-                result[number] = points.emit(
-                    quick(kernel.SelectOp, [seen, result[number], lowest], VECTOR)
-                )
+            result: list[SSAValue] = []
+            for row in range(plan.down * WIDTH):
+                at = self.origin + self.row(row // WIDTH) + row % WIDTH
+                start, end = seen.of_any(at, at)
+                for v in range(VECTORS):
+                    score, column = scores[row * VECTORS + v], self.column(origin, v)
+                    if mask is not None:
+                        query, key = (column, at) if self.rows_are_keys else (at, column)
+                        score = self._with_mask(mask, query, key, score)
+                    inside = self._compare(_ULT, column, end or constant(self.column_count))
+                    if start is not None:
+                        begun = self._compare(_UGE, column, start)
+                        inside = points.emit(quick(arith.AndIOp, [inside, begun], FLAGS))
+                    result.append(
+                        points.emit(quick(kernel.SelectOp, [inside, score, lowest], VECTOR))
+                    )
             return result
 
-        return masked() if mask is not None else frame.when(condition, masked, lambda: scores)
+        if mask is not None:
+            return masked()
+        start, end = self.seen_by_all
+        end = points.index(end or constant(self.column_count))
+        past = points.emit(arith.CmpiOp(end, points.index(origin + COLUMNS), "ult"))
+        if start is not None:
+            before = arith.CmpiOp(points.index(origin), points.index(start), "ult")
+            past = points.emit(quick(arith.OrIOp, [past, points.emit(before)], i1))
+        return frame.when(past, masked, lambda: scores)
 
     def _with_mask(self, mask: SSAValue, query: Index, key: Index, score: SSAValue) -> SSAValue:
         shape, points = self.shape, self.points
@@ -367,8 +371,8 @@ class Tiles:
         total = self.map(math.FmaOp, given, self.splat(log2(e)), score)
         return self.map(arith.MaximumfOp, total, lowest)
 
-    def _compare(self, predicate: int, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
-        operands = [self.points.broadcast(lhs), self.points.broadcast(rhs)]
+    def _compare(self, predicate: int, lhs: Index, rhs: Index) -> SSAValue:
+        operands = [self.points.broadcast(self.points.index(side)) for side in (lhs, rhs)]
         return self.points.emit(
             kernel.CmpiOp.create(
                 operands=operands,

@@ -35,7 +35,7 @@
 func.func @main(%q: tensor<2x70x8xf32>, %k: tensor<2x70x8xf32>, %v: tensor<2x70x8xf32>,
     %o: tensor<2x70x8xf32>, %l: tensor<2x70xf32>, %d: tensor<2x70xf32>)
     -> (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>) {
-  %dq, %dk, %dv = array.attention_gradient %q, %k, %v, %o, %l, %d scale 0.5 : f64 causal true
+  %dq, %dk, %dv = array.attention_gradient %q, %k, %v, %o, %l, %d scale 0.5 : f64 bounds [1, -1, 0]
     : (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>,
        tensor<2x70xf32>, tensor<2x70xf32>)
     -> (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>)
@@ -45,7 +45,7 @@ func.func @main(%q: tensor<2x70x8xf32>, %k: tensor<2x70x8xf32>, %v: tensor<2x70x
 func.func @masked(%q: tensor<2x70x8xf32>, %k: tensor<2x70x8xf32>, %v: tensor<2x70x8xf32>,
     %o: tensor<2x70x8xf32>, %l: tensor<2x70xf32>, %d: tensor<2x70xf32>, %m: tensor<2x70x70xi1>)
     -> (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>) {
-  %dq, %dk, %dv = array.attention_gradient %q, %k, %v, %o, %l, %d mask %m scale 0.5 : f64 causal false
+  %dq, %dk, %dv = array.attention_gradient %q, %k, %v, %o, %l, %d with %m scale 0.5 : f64 bounds []
     : (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>,
        tensor<2x70xf32>, tensor<2x70xf32>, tensor<2x70x70xi1>)
     -> (tensor<2x70x8xf32>, tensor<2x70x8xf32>, tensor<2x70x8xf32>)

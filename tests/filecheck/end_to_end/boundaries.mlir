@@ -18,7 +18,7 @@ func.func @shared(%x: tensor<16x4096xf32>, %w: tensor<16x16xf32>) -> (tensor<16x
 // CHECK:      func.func @whole
 // CHECK-NEXT:   kernel.launch @attention_0(%q, %k, %v) {kernel.boundary = ["of attention, which is a kernel of its own"]}
 func.func @whole(%q: tensor<2x64x32xf32>, %k: tensor<2x64x32xf32>, %v: tensor<2x64x32xf32>) -> tensor<2x64x32xf32> {
-  %0, %1 = array.attention %q, %k, %v scale 0.5 : f64 causal true : (tensor<2x64x32xf32>, tensor<2x64x32xf32>, tensor<2x64x32xf32>) -> (tensor<2x64x32xf32>, tensor<2x64xf32>)
+  %0, %1 = array.attention %q, %k, %v scale 0.5 : f64 bounds [1, -1, 0] : (tensor<2x64x32xf32>, tensor<2x64x32xf32>, tensor<2x64x32xf32>) -> (tensor<2x64x32xf32>, tensor<2x64xf32>)
   %2 = array.exp %0 : (tensor<2x64x32xf32>) -> tensor<2x64x32xf32>
   func.return %2 : tensor<2x64x32xf32>
 }

@@ -2,7 +2,7 @@
 
 func.func @depths(%q: tensor<5x4xf32>, %k: tensor<3x2xf32>, %v: tensor<3x8xf32>) {
   // expected-error @below {{linalg_ext.attention: query (5, 4), key (3, 2) and value (3, 8) do not fit}}
-  %y, %l = linalg_ext.attention %q, %k, %v scale 0.5 : f64 causal true
+  %y, %l = linalg_ext.attention %q, %k, %v scale 0.5 : f64 bounds [1, -1, 0]
     : (tensor<5x4xf32>, tensor<3x2xf32>, tensor<3x8xf32>) -> (tensor<5x8xf32>, tensor<5xf32>)
   func.return
 }
@@ -11,7 +11,7 @@ func.func @depths(%q: tensor<5x4xf32>, %k: tensor<3x2xf32>, %v: tensor<3x8xf32>)
 
 func.func @mask(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>, %m: tensor<5x4xi1>) {
   // expected-error @below {{linalg_ext.attention: the mask has the shape of the scores}}
-  %y, %l = linalg_ext.attention %q, %k, %v mask %m scale 0.5 : f64 causal true
+  %y, %l = linalg_ext.attention %q, %k, %v with %m scale 0.5 : f64 bounds [1, -1, 0]
     : (tensor<5x4xf32>, tensor<3x4xf32>, tensor<3x8xf32>, tensor<5x4xi1>)
     -> (tensor<5x8xf32>, tensor<5xf32>)
   func.return
@@ -21,7 +21,7 @@ func.func @mask(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>, %
 
 func.func @results(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>) {
   // expected-error @below {{linalg_ext.attention: result is tensor<5x8xf32>, not tensor<5x4xf32>}}
-  %y, %l = linalg_ext.attention %q, %k, %v scale 0.5 : f64 causal true
+  %y, %l = linalg_ext.attention %q, %k, %v scale 0.5 : f64 bounds [1, -1, 0]
     : (tensor<5x4xf32>, tensor<3x4xf32>, tensor<3x8xf32>) -> (tensor<5x4xf32>, tensor<5xf32>)
   func.return
 }
@@ -31,7 +31,7 @@ func.func @results(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>
 func.func @delta(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>,
     %o: tensor<5x8xf32>, %l: tensor<5xf32>, %d: tensor<5xf16>) {
   // expected-error @below {{linalg_ext.attention_query_gradient: delta is tensor<5xf32>, not tensor<5xf16>}}
-  %dq = linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 0.5 : f64 causal true
+  %dq = linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 0.5 : f64 bounds [1, -1, 0]
     : (tensor<5x4xf32>, tensor<3x4xf32>, tensor<3x8xf32>, tensor<5x8xf32>, tensor<5xf32>,
        tensor<5xf16>) -> tensor<5x4xf32>
   func.return
@@ -42,7 +42,7 @@ func.func @delta(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>,
 func.func @dvalue(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>, %v: tensor<3x8xf32>,
     %o: tensor<5x8xf32>, %l: tensor<5xf32>) {
   // expected-error @below {{linalg_ext.attention_key_gradient: dvalue is tensor<3x8xf32>, not tensor<3x4xf32>}}
-  %dk, %dv = linalg_ext.attention_key_gradient %q, %k, %v, %o, %l, %l scale 0.5 : f64 causal true
+  %dk, %dv = linalg_ext.attention_key_gradient %q, %k, %v, %o, %l, %l scale 0.5 : f64 bounds [1, -1, 0]
     : (tensor<5x4xf32>, tensor<3x4xf32>, tensor<3x8xf32>, tensor<5x8xf32>, tensor<5xf32>,
        tensor<5xf32>) -> (tensor<3x4xf32>, tensor<3x4xf32>)
   func.return

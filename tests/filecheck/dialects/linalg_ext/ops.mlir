@@ -4,12 +4,12 @@
 // CHECK-LABEL: @attention
 func.func @attention(%q: tensor<2x5x4xf16>, %k: tensor<2x3x4xf16>, %v: tensor<2x3x8xf16>,
     %m: tensor<2x5x3xi1>) -> tensor<2x5x8xf16> {
-  // CHECK: linalg_ext.attention %q, %k, %v scale 5.000000e-01 : f64 causal true
+  // CHECK: linalg_ext.attention %q, %k, %v scale 5.000000e-01 : f64 bounds [1, -1, 0]
   // CHECK-SAME: -> (tensor<2x5x8xf16>, tensor<2x5xf32>)
-  %y, %l = linalg_ext.attention %q, %k, %v scale 0.5 : f64 causal true
+  %y, %l = linalg_ext.attention %q, %k, %v scale 0.5 : f64 bounds [1, -1, 0]
     : (tensor<2x5x4xf16>, tensor<2x3x4xf16>, tensor<2x3x8xf16>) -> (tensor<2x5x8xf16>, tensor<2x5xf32>)
-  // CHECK: linalg_ext.attention %q, %k, %v mask %m scale
-  %z, %n = linalg_ext.attention %q, %k, %v mask %m scale 0.5 : f64 causal false
+  // CHECK: linalg_ext.attention %q, %k, %v with %m scale
+  %z, %n = linalg_ext.attention %q, %k, %v with %m scale 0.5 : f64 bounds []
     : (tensor<2x5x4xf16>, tensor<2x3x4xf16>, tensor<2x3x8xf16>, tensor<2x5x3xi1>)
     -> (tensor<2x5x8xf16>, tensor<2x5xf32>)
   func.return %z : tensor<2x5x8xf16>
@@ -19,14 +19,14 @@ func.func @attention(%q: tensor<2x5x4xf16>, %k: tensor<2x3x4xf16>, %v: tensor<2x
 func.func @gradients(%q: tensor<2x5x4xf32>, %k: tensor<2x3x4xf32>, %v: tensor<2x3x8xf32>,
     %o: tensor<2x5x8xf32>, %l: tensor<2x5xf32>, %d: tensor<2x5xf32>, %m: tensor<2x5x3xf32>)
     -> tensor<2x5x4xf32> {
-  // CHECK: linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 5.000000e-01 : f64 causal true
+  // CHECK: linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 5.000000e-01 : f64 bounds [1, -1, 0]
   // CHECK-SAME: -> tensor<2x5x4xf32>
-  %dq = linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 0.5 : f64 causal true
+  %dq = linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 0.5 : f64 bounds [1, -1, 0]
     : (tensor<2x5x4xf32>, tensor<2x3x4xf32>, tensor<2x3x8xf32>, tensor<2x5x8xf32>, tensor<2x5xf32>,
        tensor<2x5xf32>) -> tensor<2x5x4xf32>
-  // CHECK: linalg_ext.attention_key_gradient %q, %k, %v, %o, %l, %d mask %m scale
+  // CHECK: linalg_ext.attention_key_gradient %q, %k, %v, %o, %l, %d with %m scale
   // CHECK-SAME: -> (tensor<2x3x4xf32>, tensor<2x3x8xf32>)
-  %dk, %dv = linalg_ext.attention_key_gradient %q, %k, %v, %o, %l, %d mask %m scale 0.5 : f64 causal false
+  %dk, %dv = linalg_ext.attention_key_gradient %q, %k, %v, %o, %l, %d with %m scale 0.5 : f64 bounds []
     : (tensor<2x5x4xf32>, tensor<2x3x4xf32>, tensor<2x3x8xf32>, tensor<2x5x8xf32>, tensor<2x5xf32>,
        tensor<2x5xf32>, tensor<2x5x3xf32>) -> (tensor<2x3x4xf32>, tensor<2x3x8xf32>)
   func.return %dq : tensor<2x5x4xf32>
