@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import count, repeat
 from typing import TypeVar
 
 from xdsl.dialects.builtin import UNKNOWN_LOC, LocationAttr
@@ -21,6 +20,7 @@ from xdsl.irdl import IRDLOperation, OptionalDef
 OpT = TypeVar("OpT", bound=Operation)
 
 _NOTHING: Mapping[str, Attribute] = {}
+_new = object.__new__
 
 
 def create(
@@ -50,15 +50,21 @@ def initialize(
     """What `Operation.__init__` does, for the constructors of operations without successors."""
     uses: list[Use] = []
     for operand in operands:
-        first = operand.first_use
-        use = Use(op, len(uses), None, first)
+        use = _new(Use)
+        use._operation, use._index, use._prev_use = op, len(uses), None
+        use._next_use = first = operand.first_use
         if first is not None:
             first._prev_use = use
         operand.first_use = use
         uses.append(use)
     op._operands = SSAValues(operands)
     op._operand_uses = tuple(uses)
-    op.results = SSAValues(map(OpResult, result_types, repeat(op), count()))
+    results: list[OpResult] = []
+    for type_ in result_types:
+        result = _new(OpResult)
+        result._type, result.op, result.index = type_, op, len(results)
+        results.append(result)
+    op.results = SSAValues(results)
     op.properties = dict(properties)
     op.attributes = dict(attributes)
     op.location = location

@@ -65,7 +65,8 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 
-from stepwell.dialects.emit import vector_type
+from stepwell.dialects.build import initialize
+from stepwell.dialects.emit import scalar_attr, vector_type
 from stepwell.dialects.isolation import Isolated
 from stepwell.dialects.scanning import CalleeIsStep, CallingOp
 
@@ -501,11 +502,7 @@ class SubgroupBroadcastOp(IRDLOperation):
     assembly_format = "$value `,` $lane attr-dict `:` type($value)"
 
     def __init__(self, value: SSAValue, lane: int):
-        super().__init__(
-            operands=[value],
-            result_types=[value.type],
-            properties={"lane": IntegerAttr(lane, i32)},
-        )
+        initialize(self, [value], [value.type], {"lane": scalar_attr(lane, i32)})
 
 
 Kernel = Dialect(

@@ -34,7 +34,6 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.build import append, clone
 from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
-from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import BOUNDARY, Boundary, remark
 from stepwell.passes.crossings import join_crossings
@@ -74,19 +73,35 @@ def _outline(
     kernels: dict[object, str],
     keys: StructuralKeys,
 ) -> None:
-    """Replaces the operations of each group by the launch of an outlined kernel."""
-    block = function.body.block
+    """Gives the function a body that launches an outlined kernel for each group."""
+    old = function.body.block
+    block = Block(arg_types=[argument.type for argument in old.args])
+    host: dict[SSAValue, SSAValue] = dict(zip(old.args, block.args, strict=True))
+    for before, after in zip(old.args, block.args, strict=True):
+        after.name_hint = before.name_hint
+
+    def keep(op: Operation) -> None:
+        """Copies what stays on the host, with what it needs."""
+        for operand in op.operands:
+            on_host(operand)
+        append(block, clone(op, host))
+
+    def on_host(value: SSAValue) -> SSAValue:
+        """The value there; what has no elements is not computed."""
+        owner = value.owner
+        if value not in host and isinstance(owner, Operation):
+            if isinstance(owner, GenericOp | FillOp) and not structured.size_of(value):
+                host[value] = on_host(owner.outputs[0])
+            else:
+                keep(owner)
+        return host[value]
+
     slots = scalar_slots(function)
-    launched: dict[SSAValue, SSAValue] = {}
-    last = block.last_op
+    last = old.last_op
     assert last is not None
     for group in _in_order(grouping.groups):
         if group.scan is not None:
-            scan = group.scan
-            scan.detach()
-            block.insert_op_before(scan, last)
-            for index, value in enumerate(scan.operands):
-                scan.operands[index] = _on_host(launched.get(value, value))
+            keep(group.scan)
             continue
         members = grouping.in_order(group)
         inputs = group.domain.arguments()
@@ -103,32 +118,18 @@ def _outline(
             module.body.block.insert_op_before(kernel, function)
         launch = LaunchOp(
             name,
-            [launched.get(value, value) for value in inputs],
+            [on_host(value) for value in inputs],
             [value.type for value in outputs],
             location=members[-1].location,
         )
         reasons = [group.boundaries[value] for value in outputs]
         if any(found != [Boundary.RETURNED] for found in reasons):
             launch.attributes[BOUNDARY] = remark(reasons)
-        block.insert_op_before(launch, last)
-        launched.update(zip(outputs, launch.results, strict=True))
-    for index, value in enumerate(last.operands):
-        last.operands[index] = _on_host(launched.get(value, value))
-    for op in reversed(list(block.ops)):
-        dead = isinstance(op, _PURE)
-        if dead and all(result.first_use is None for result in op.results):
-            op.detach()
-            op.erase(safe_erase=False)
-
-
-def _on_host(value: SSAValue) -> SSAValue:
-    """The value; what has no elements is not computed."""
-    while isinstance(value.owner, GenericOp | FillOp) and not structured.size_of(value):
-        value = value.owner.outputs[0]
-    return value
-
-
-_PURE = (GenericOp, FillOp, AttendingOp, InsertSliceOp, tensor.EmptyOp, arith.ConstantOp)
+        append(block, launch)
+        host.update(zip(outputs, launch.results, strict=True))
+    keep(last)
+    function.body.detach_block(old)
+    function.body.add_block(block)
 
 
 def _in_order(groups: list[Group]) -> list[Group]:

@@ -55,21 +55,21 @@ class Verifier:
     def itself(self, op: Operation) -> None:
         """Verifies an operation, not what it holds."""
         # Whether an operation may end its block depends on the block.
-        alone = op.next_op is None or op.regions or op._successors
+        alone = op._next_op is None or op.regions or op._successors
         if alone or not _speaks_of_itself(type(op)):
             op.verify(verify_nested_ops=False)
         else:
             self._once(op)
 
     def _block(self, block: Block) -> None:
-        op = block.first_op
+        op = block._first_op
         if op is None:
             block.verify()
         while op is not None:
             if op.parent is not block:
                 raise ValueError("an operation's parent is not the block that holds it")
             self.operation(op)
-            op = op.next_op
+            op = op._next_op
 
     def _once(self, op: Operation) -> None:
         same = (
@@ -77,8 +77,10 @@ class Verifier:
             *[None if type(o) is ErasedSSAValue else id(o._type) for o in op._operands],
             0,  # No id: operands end here.
             *[id(result._type) for result in op.results],
-            *[(name, id(value)) for name, value in op.properties.items()],
-            *[(name, id(value)) for name, value in op.attributes.items()],
+            *op.properties,
+            *map(id, op.properties.values()),
+            *op.attributes,
+            *map(id, op.attributes.values()),
         )
         if same in self._same:
             return
