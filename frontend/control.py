@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import reduce
 from typing import Any, TypeVar, cast
 
 from xdsl.ir import Region
@@ -16,7 +19,7 @@ from stepwell.frontend.array import Array
 from stepwell.frontend.building import lift, trace
 from stepwell.frontend.creation import arange
 from stepwell.frontend.dtypes import bool_
-from stepwell.frontend.elementwise import logical_and
+from stepwell.frontend.elementwise import logical_and, logical_not
 from stepwell.frontend.elementwise import where as select
 from stepwell.frontend.tracing import Tracer, isolated, user_location
 from stepwell.frontend.transformations import Jit
@@ -105,8 +108,8 @@ def while_loop(
         )
         return (logical_and(going, _bool(condition(kept))), kept), None
 
-    first = (_bool(condition(init)), init)
-    return _scan(step, first, None, _MOST_STEPS, False, early=True)[0][1]
+    first = reduce(logical_and, _taken(), _bool(condition(init)))
+    return _scan(step, (first, init), None, _MOST_STEPS, False, early=True)[0][1]
 
 
 def cond(
@@ -115,14 +118,16 @@ def cond(
     """`then(*operands)` if `predicate`, a bool of rank 0, is true, else `otherwise(*operands)`.
 
     Both return trees of the same structure, shapes and dtypes. Both are computed, and the results
-    of one are taken: what is not taken costs its time. In gradients it is multiplied by zero, so
-    that its derivatives should be finite.
+    of one are taken: what is not taken costs its time, but for its `while_loop`s, which end at
+    once. In gradients it is multiplied by zero, so that its derivatives should be finite.
     """
     if tracing.current() is None:
         return Jit(cond, static_argnums=(1, 2))(predicate, then, otherwise, *operands)
     taken = _bool(predicate)
-    yes, structure = flatten(then(*operands))
-    no, found = flatten(otherwise(*operands))
+    with _taken_if(taken):
+        yes, structure = flatten(then(*operands))
+    with _taken_if(logical_not(taken)):
+        no, found = flatten(otherwise(*operands))
     if structure != found:
         raise TypeError(
             f"{where(user_location())}the branches of cond return different structures: "
@@ -133,6 +138,22 @@ def cond(
 
 
 _MOST_STEPS = 2**31 - 1
+_branches: ContextVar[tuple[Tracer, ...]] = ContextVar("branches", default=())
+
+
+@contextmanager
+def _taken_if(predicate: Any) -> Generator[None]:
+    """Records a branch."""
+    token = _branches.set((*_branches.get(), lift(predicate)))
+    try:
+        yield
+    finally:
+        _branches.reset(token)
+
+
+def _taken() -> list[Tracer]:
+    """What is true if the branches that are being recorded are taken."""
+    return [predicate for predicate in _branches.get() if predicate.trace is trace()]
 
 
 def _bool(value: Any) -> Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -240,6 +240,15 @@ class Trace:
             self._updates.pop()
             self.blocks.pop()
 
+    def _forget(self, needed: Container[SSAValue | None]) -> None:
+        """Drops what was captured for operations that were dropped, unless it is needed."""
+        entry, first = self.blocks[0], len(self._names) - len(self.captured)
+        for position in reversed(range(first, len(self._names))):
+            argument = entry.args[position]
+            if argument.first_use is None and argument not in needed:
+                entry.erase_arg(argument)
+                del self._names[position], self.captured[position - first]
+
     def finish(
         self, results: Sequence[Tracer], names: Sequence[str], donated: Mapping[int, int]
     ) -> Traced:
@@ -249,6 +258,7 @@ class Trace:
         """
         entry = self.blocks[0]
         updates = self.take_updates()
+        self._forget({self._arguments.get(id(variable)) for variable, _ in updates})
         values = [result.value for result in (*results, *(value for _, value in updates))]
         names = [*names, *(v.name or f"updated.{i}" for i, (v, _) in enumerate(updates))]
         donated = dict(donated)

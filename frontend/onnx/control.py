@@ -63,7 +63,7 @@ def _if(node: Node, operands: Sequence[Value | None], graphs: Graphs) -> list[Va
     why = "as it is a setting"
     if not _is_setting(condition):
         try:
-            return _either(condition, graphs("then_branch", []), graphs("else_branch", []))
+            return _either(condition, graphs)
         except _REFUSALS as error:
             why = f"as one program cannot hold both branches: {error}"
     graphs.must_know(0, why)
@@ -88,15 +88,18 @@ def _is_setting(condition: Array) -> bool:
     )
 
 
-def _either(condition: Array, yes: Sequence[Value], no: Sequence[Value]) -> list[Value]:
+def _either(condition: Array, graphs: Graphs) -> list[Value]:
     """The values of one branch or of the other. What is known in both, and the same, stays so."""
-    same = [_same(a, b) for a, b in zip(yes, no, strict=True)]
-    left, right = (
-        [array(value) for value, known in zip(branch, same, strict=True) if not known]
-        for branch in (yes, no)
+    branches: list[list[Value]] = []
+
+    def branch(name: str) -> list[Array]:
+        branches.append(graphs(name, []))
+        return [array(value) for value in branches[-1]]
+
+    chosen: list[Array] = sw.cond(
+        condition.reshape(()), lambda: branch("then_branch"), lambda: branch("else_branch")
     )
-    chosen = iter(sw.cond(condition.reshape(()), lambda: left, lambda: right))
-    return [a if known else next(chosen) for a, known in zip(yes, same, strict=True)]
+    return [a if _same(a, b) else c for a, b, c in zip(*branches, chosen, strict=True)]
 
 
 def _same(one: Value, other: Value) -> bool:

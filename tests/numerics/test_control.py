@@ -241,6 +241,19 @@ def test_while_loops_within_loops() -> None:
     assert int(found[0]) == 23 and np.asarray(found[1]).tolist() == [7, 0, 16]
 
 
+def test_while_loops_of_branches_that_are_not_taken_end_at_once() -> None:
+    """This one would never end: 3 is reached from below only."""
+
+    def count(n: Any) -> Any:
+        return sw.while_loop(lambda v: v != 3, lambda v: sw.maximum(v + 1, v), n)
+
+    choose = sw.jit(
+        lambda n: sw.cond(n <= 3, count, lambda n: sw.cond(n > 9, lambda n: -n, count, n), n)
+    )
+    assert "array.logical_and" in choose.lower(np.int32(0)).ir("array")
+    assert [int(choose(n)) for n in (1, 3, 12)] == [3, 3, -12]
+
+
 def test_newton_to_convergence() -> None:
     def root(a: Any) -> Any:
         def better(state: Any) -> Any:

@@ -312,6 +312,26 @@ def test_arithmetic_on_known_values_is_not_in_the_program() -> None:
     assert not any(isinstance(command, Loop) for command in lowered(proto, given).commands)
 
 
+def test_weights_of_a_body_are_taken_once() -> None:
+    """Though it is traced again when it is seen that a known state changes."""
+    w = random(40, 40) / 10
+    body = graph(
+        [node("Identity", ["before"], ["going"]), node("Add", ["n", "one"], ["n_"]),
+         node("Constant", [], ["v"], value=numpy_helper.from_array(w)),
+         node("MatMul", ["x", "w"], ["xw"]), node("MatMul", ["xw", "v"], ["x_"])],
+        [info("i", INT64, []), info("before", BOOL, []), info("n", INT64, []),
+         info("x", shape=[2, 40])],
+        [info("going", BOOL), info("n_", INT64), info("x_")], w=w,
+    )  # fmt: skip
+    loop = node("Loop", ["trips", "", "zero", "x0"], ["count", "y"], body=body)
+    proto = model(
+        [loop], [info("x0", shape=[2, 40])], [info("y"), info("count", INT64)],
+        trips=np.array(9), zero=np.array(0), one=np.array(1),
+    )  # fmt: skip
+    assert agrees(proto, {"x0": random(2, 40)})["count"] == 9
+    assert len(sw.onnx.load(proto).lower({"x0": (2, 40)}).captured) == 2
+
+
 def test_states_that_grow_are_written_out() -> None:
     body = graph(
         [node("Identity", ["before"], ["going"]), node("Concat", ["x", "x0"], ["x_"], axis=0)],
