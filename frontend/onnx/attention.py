@@ -27,7 +27,7 @@ def _attention(
         heads, shared = node.get("q_num_heads"), node.get("kv_num_heads")
         if not heads or not shared:
             raise UnsupportedError("q_num_heads and kv_num_heads belong to operands of 3 axes")
-        q, k, v = _split(q, heads), _split(k, shared), _split(v, shared)
+        q, k, v = split_heads(q, heads), split_heads(k, shared), split_heads(v, shared)
     offset: Any = 0
     if past_key is not None and past_value is not None:
         offset = past_key.shape[2]
@@ -44,19 +44,22 @@ def _attention(
     if k.shape[1] != q.shape[1]:
         options["enable_gqa"] = True
     if mask is not None:
-        seen = _both(seen, _given(mask, k.shape[2]))
+        seen = both(seen, _given(mask, k.shape[2]))
     result = sw.scaled_dot_product_attention(q, k, v, seen, **options)
-    if flat:
-        turned = sw.transpose(result, (0, 2, 1, 3))
-        result = sw.reshape(turned, (*turned.shape[:2], -1))
-    return result, k, v
+    return join_heads(result) if flat else result, k, v
 
 
-def _split(x: Array, heads: int) -> Array:
+def split_heads(x: Array, heads: int) -> Array:
     """[batch, positions, heads * features] as [batch, heads, positions, features]."""
     if x.shape[2] % heads:
         raise ShapeError(f"{x.shape[2]} features are not shared by {heads} heads")
     return sw.transpose(sw.reshape(x, (*x.shape[:2], heads, -1)), (0, 2, 1, 3))
+
+
+def join_heads(x: Array) -> Array:
+    """[batch, heads, positions, features] as [batch, positions, heads * features]."""
+    turned = sw.transpose(x, (0, 2, 1, 3))
+    return sw.reshape(turned, (*turned.shape[:2], -1))
 
 
 def _given(mask: Array, keys: int) -> Array:
@@ -70,7 +73,7 @@ def _given(mask: Array, keys: int) -> Array:
     return sw.where(sw.isinf(mask), mask, sw.maximum(mask, _FAINT))
 
 
-def _both(seen: Array, given: Array) -> Array:
+def both(seen: Array, given: Array) -> Array:
     """What both masks let queries see."""
     if given.dtype is bool_:
         return sw.logical_and(seen, given)

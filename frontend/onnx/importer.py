@@ -33,7 +33,9 @@ from stepwell.frontend.onnx.folding import (
 from stepwell.frontend.onnx.registry import HANDLERS, Node, NotKnownError, Value
 from stepwell.frontend.tracing import named
 
-_FAMILIES = "attention elementwise fourier networks quantization recurrent reduction resize shape"
+_FAMILIES = (
+    "attention contrib elementwise fourier networks quantization recurrent reduction resize shape"
+)
 for _family in _FAMILIES.split():
     import_module(f"stepwell.frontend.onnx.{_family}")
 
@@ -149,8 +151,8 @@ class _Run:
         own = _domain(node.proto.domain) == ""
         if own and node.op in CONTROL:
             return CONTROL[node.op](node, operands, _Graphs(self._opsets, node, scope))
-        handler = HANDLERS.get(node.op) if own else None
-        if foldable(node, operands):
+        handler = HANDLERS.get(node.key)
+        if (own or handler is None) and foldable(node, operands):
             try:
                 return fold(node, [o for o in operands if isinstance(o, np.ndarray)])
             except NotFoldedError:

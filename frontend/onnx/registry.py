@@ -39,6 +39,12 @@ class Node:
         domain = f"{self.proto.domain}." if self.proto.domain else ""
         return f"node {name!r} ({domain}{self.op}, opset {self.opset})"
 
+    @property
+    def key(self) -> str:
+        """The operator, with its domain if that is not ONNX's own."""
+        own = self.proto.domain in ("", "ai.onnx")
+        return self.op if own else f"{self.proto.domain}.{self.op}"
+
     def get(self, name: str, default: Any = None) -> Any:
         """An attribute, or the default where it is not given."""
         return self._attributes.get(name, default)

@@ -306,14 +306,21 @@ def _cumulative(node: Node, function: Any, x: Array, axis: Sequence[int]) -> Arr
 def _tensor_scatter(
     node: Node, cache: Array, update: Array, starts: Array | None = None
 ) -> Result:
-    axis = node.get("axis", -2) % cache.ndim
+    circular = node.get("mode", "linear") == "circular"
+    return written(cache, update, starts, node.get("axis", -2) % cache.ndim, circular=circular)
+
+
+def written(
+    cache: Array, update: Array, starts: Array | None, axis: int, *, circular: bool = False
+) -> Array:
+    """The cache with an update in it, which begins where `starts` says for each of the batch."""
     size, count = cache.shape[axis], update.shape[axis]
     shape = [1] * cache.ndim
     shape[axis] = size
     place = lift(np.arange(size, dtype=np.int32).reshape(shape))
     first = 0 if starts is None else sw.reshape(starts, [-1, *[1] * (cache.ndim - 1)])
     moved = place - first
-    if node.get("mode", "linear") == "circular":
+    if circular:
         moved = sw.remainder(moved, size)
     inside = sw.logical_and(moved >= 0, moved < count)
     rows = sw.broadcast_to(sw.clip(moved, 0, count - 1), cache.shape)
