@@ -38,6 +38,7 @@ from stepwell.backends.program import (
     Output,
     Program,
     Shape,
+    Slice,
     Triple,
     buffer_bytes,
 )
@@ -49,8 +50,10 @@ from stepwell.dialects.webgpu import (
     CopyOp,
     DispatchOp,
     LoopOp,
+    SliceOp,
     WriteBufferOp,
     accesses,
+    whole,
 )
 from stepwell.dialects.wgsl import ShaderOp, print_shader
 from stepwell.passes.donation import DONATED, DTYPE, NAME, SHAPE
@@ -133,8 +136,9 @@ class _Export:
                 name = op.shader_name
                 if name not in self.kernels:
                     self.kernels[name] = kernel(self.shaders[name])
-                buffers = tuple(self.index[buffer] for buffer in op.buffers)
-                self.commands.append(Dispatch(name, buffers, cast(Triple, op.grid.get_values())))
+                self.commands.append(self._dispatch(op))
+            case SliceOp():
+                pass
             case CopyOp():
                 source, destination = self.index[op.source], self.index[op.destination]
                 self.commands.append(Copy(source, destination, op.size.value.data, *op.places))
@@ -149,6 +153,15 @@ class _Export:
                 self.outputs = tuple(self._output(i, value) for i, value in enumerate(op.operands))
             case _:
                 raise UnsupportedError(f"{where(op.location)}{op.name}: not in a WebGPU program")
+
+    def _dispatch(self, op: DispatchOp) -> Dispatch:
+        buffers = tuple(self.index[whole(buffer)] for buffer in op.buffers)
+        slices = tuple(
+            Slice(binding, buffer.owner.size.value.data, *buffer.owner.place)
+            for binding, buffer in enumerate(op.buffers)
+            if isinstance(buffer.owner, SliceOp)
+        )
+        return Dispatch(op.shader_name, buffers, cast(Triple, op.grid.get_values()), slices)
 
     def _of_argument(self, position: int) -> Attributes:
         return _attributes(self.function.arg_attrs, position)

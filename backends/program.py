@@ -70,9 +70,11 @@ FEATURES = ("shader-f16", "subgroups")
 """What a kernel may require of a device, by WebGPU's names."""
 
 FORMAT = "stepwell-program"
-VERSION = 2
+VERSION = 3
 MAX_GRID = 65_535
 MAX_COMMANDS = 1 << 24
+SLICE_ALIGNMENT = 256
+"""Of the byte at which a slice begins, which all devices allow."""
 MAX_LOOPS = 16
 MAX_SCALARS_BYTES = 65_536
 SLOT_BYTES = 4
@@ -175,12 +177,27 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """The part of a buffer that a dispatch in a loop sees at `binding`: so many bytes.
+
+    It begins at byte `first` in the first step of the loop, and `step` bytes further in each later
+    one: both are multiples of 256.
+    """
+
+    binding: int
+    bytes: int
+    first: int
+    step: int
+
+
+@dataclass(frozen=True)
 class Dispatch:
-    """Run `kernel` over `grid` workgroups, with `buffers[i]` at binding `i`."""
+    """Run `kernel` over `grid` workgroups, with `buffers[i]`, or a slice of it, at binding `i`."""
 
     kernel: str
     buffers: tuple[int, ...]
     grid: Triple
+    slices: tuple[Slice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -508,7 +525,7 @@ def _check_commands(
     for position, command in enumerate(commands):
         where = f"{prefix}{position}"
         if isinstance(command, Dispatch):
-            _check_dispatch(program, where, command, writable)
+            _check_dispatch(program, where, command, writable, count)
         elif isinstance(command, Copy):
             _check_copy(program, where, command, writable, count)
         else:
@@ -527,7 +544,9 @@ def _check_commands(
             )
 
 
-def _check_dispatch(program: Program, where: str, command: Dispatch, writable: list[bool]) -> None:
+def _check_dispatch(
+    program: Program, where: str, command: Dispatch, writable: list[bool], count: int
+) -> None:
     where = f"{where} (dispatch of {command.kernel!r})"
     kernel = program.kernels.get(command.kernel)
     if kernel is None:
@@ -555,6 +574,15 @@ def _check_dispatch(program: Program, where: str, command: Dispatch, writable: l
             "read_write" not in (earlier, access) or command.buffers.count(index) == 1,
             f"{here}: {label} is bound twice and written",
         )
+    for slice in command.slices:
+        here = f"{where}, binding {slice.binding}"
+        _require(
+            0 <= slice.binding < len(kernel.accesses)
+            and kernel.accesses[slice.binding] != "uniform",
+            f"{here}: no such buffer to take a slice of",
+        )
+        index, place = command.buffers[slice.binding], (slice.first, slice.step)
+        _check_place(program, here, index, slice.bytes, place, SLICE_ALIGNMENT, count)
 
 
 def _check_copy(
@@ -562,25 +590,33 @@ def _check_copy(
 ) -> None:
     where = f"{where} (copy)"
     ends = (command.source, command.taken), (command.destination, command.put)
-    for index, (first, step) in ends:
+    for index, place in ends:
         _require(0 <= index < len(program.buffers), f"{where}: there is no buffer {index}")
-        held = program.buffers[index].bytes
-        _require(
-            0 < command.bytes <= held and command.bytes % 4 == 0,
-            f"{where}: {command.bytes} bytes of {buffer_label(program, index)} ({held} bytes)",
-        )
-        for begin in (first, first + step * (count - 1)):
-            _require(
-                0 <= begin <= held - command.bytes and begin % 4 == 0 and step % 4 == 0,
-                f"{where}: {command.bytes} bytes from byte {begin} on of "
-                f"{buffer_label(program, index)} ({held} bytes)",
-            )
+        _check_place(program, where, index, command.bytes, place, 4, count)
     _require(command.source != command.destination, f"{where}: from a buffer to itself")
     _require(program.buffers[command.source].kind != "scalars", f"{where}: from the scalars buffer")
     _require(
         writable[command.destination],
         f"{where}: {buffer_label(program, command.destination)} may not be written",
     )
+
+
+def _check_place(
+    program: Program, where: str, index: int, bytes: int, place: tuple[int, int],
+    alignment: int, count: int,
+) -> None:  # fmt: skip
+    """Checks that a buffer has the bytes there in each of `count` steps."""
+    held, (first, step) = program.buffers[index].bytes, place
+    _require(
+        0 < bytes <= held and bytes % 4 == 0,
+        f"{where}: {bytes} bytes of {buffer_label(program, index)} ({held} bytes)",
+    )
+    for begin in (first, first + step * (count - 1)):
+        _require(
+            0 <= begin <= held - bytes and begin % alignment == 0 and step % alignment == 0,
+            f"{where}: {bytes} bytes from byte {begin} on of "
+            f"{buffer_label(program, index)} ({held} bytes)",
+        )
 
 
 def buffer_label(program: Program, index: int) -> str:

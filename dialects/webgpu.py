@@ -17,6 +17,13 @@ and results (`stepwell.shape`, `stepwell.dtype`). A loop runs its commands again
       webgpu.copy %xs, %x, 64 from [0, 64]
       webgpu.dispatch @step [1, 1, 1](%x, %h)
     }
+
+What moves through a buffer in steps of whole 256 bytes need not be copied: it is bound in place.
+
+    webgpu.loop 10 {
+      %x = webgpu.slice %xs, 256 from [0, 256]
+      webgpu.dispatch @step [1, 1, 1](%x, %h)
+    }
 """
 
 from __future__ import annotations
@@ -72,6 +79,9 @@ MAX_WORKGROUPS = 65_535
 
 SLOT_BYTES = 4
 """Bytes of one host scalar in the scalars buffer."""
+
+SLICE_ALIGNMENT = 256
+"""Of the byte at which a binding begins (WebGPU's default limit)."""
 
 HOST_SCALAR = OneOf(
     frozenset(SCALARS) | {IntegerType(width) for width in (2, 4, 8, 16)},
@@ -175,6 +185,71 @@ class WriteBufferOp(IRDLOperation):
             raise VerifyException(f"webgpu.write_buffer: slot {slot} in a buffer of {size} bytes")
 
 
+@irdl_op_definition
+class SliceOp(IRDLOperation):
+    """The `size` bytes of a buffer that a step of the loop around it sees, for dispatches to bind.
+
+    `from` says at which byte they begin in the first step, and how many bytes further in each step
+    after that: both are multiples of 256.
+    """
+
+    name = "webgpu.slice"
+
+    source = operand_def(BUFFER)
+    size = prop_def(IntegerAttr.constr(i64))
+    taken = prop_def(DenseArrayBase.constr(i64))
+    result = result_def(BUFFER)
+
+    assembly_format = "$source `,` $size `from` $taken attr-dict"
+
+    def __init__(self, source: SSAValue, size: int, taken: tuple[int, int]):
+        super().__init__(
+            operands=[source],
+            properties={
+                "size": IntegerAttr(size, i64),
+                "taken": DenseArrayBase.from_list(i64, taken),
+            },
+            result_types=[BUFFER],
+        )
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it begins at the first step, and how much further at each later one."""
+        first, step = self.taken.get_values()
+        return first, step
+
+    def verify_(self) -> None:
+        if not isinstance(self.parent_op(), LoopOp) or isinstance(self.source.owner, SliceOp):
+            raise VerifyException("webgpu.slice: of a whole buffer, in a loop")
+        if len(self.taken) != 2:
+            raise VerifyException("webgpu.slice: a place is where it begins and what a step adds")
+        if any(not isinstance(use.operation, DispatchOp) for use in self.result.uses):
+            raise VerifyException("webgpu.slice: is for dispatches")
+        _verify_place(self, self.source, self.size.value.data, self.place, SLICE_ALIGNMENT)
+
+
+def whole(buffer: SSAValue) -> SSAValue:
+    """The buffer that it is, or that it is a slice of."""
+    return buffer.owner.source if isinstance(buffer.owner, SliceOp) else buffer
+
+
+def _verify_place(
+    op: Operation, buffer: SSAValue, size: int, place: tuple[int, int], alignment: int
+) -> None:
+    """Checks that an operation finds `size` bytes there in every step of the loop around it."""
+    loop = op.parent_op()
+    last = loop.count.value.data - 1 if isinstance(loop, LoopOp) else 0
+    held = buffer.owner.size.value.data if isinstance(buffer.owner, BufferOp) else None
+    first, step = place
+    if size % 4 or size < 1:
+        raise VerifyException(f"{op.name}: size {size} is not a positive multiple of 4")
+    for begin in (first, first + last * step):
+        if begin % alignment or step % alignment or begin < 0:
+            raise VerifyException(f"{op.name}: begins at byte {begin}, with steps of {step}")
+        if held is not None and begin + size > held:
+            raise VerifyException(f"{op.name}: {begin + size} bytes of a buffer of {held}")
+
+
 class _CalleeIsShader(SymbolUserOpInterface):
     """The callee exists, and its bindings agree with the buffers."""
 
@@ -223,7 +298,9 @@ class DispatchOp(IRDLOperation):
                 f"{where}: {len(self.buffers)} buffers for {len(accesses)} bindings"
             )
         seen: dict[SSAValue, int] = {}
-        for binding, (buffer, access) in enumerate(zip(self.buffers, accesses, strict=True)):
+        for binding, (buffer, access) in enumerate(
+            zip(map(whole, self.buffers), accesses, strict=True)
+        ):
             kind = buffer.owner.kind.data if isinstance(buffer.owner, BufferOp) else "argument"
             if (kind == BufferKind.SCALARS) != (access == "uniform") or (
                 kind == BufferKind.CONSTANT and access == "read_write"
@@ -275,24 +352,12 @@ class CopyOp(IRDLOperation):
         return (a, b), (c, d)
 
     def verify_(self) -> None:
-        size = self.size.value.data
-        if size % 4 or size < 1:
-            raise VerifyException(f"webgpu.copy: size {size} is not a positive multiple of 4")
         if self.source is self.destination:
             raise VerifyException("webgpu.copy: from a buffer to itself")
         if any(place is not None and len(place) != 2 for place in (self.taken, self.put)):
             raise VerifyException("webgpu.copy: a place is where it begins and what a step adds")
-        loop = self.parent_op()
-        last = loop.count.value.data - 1 if isinstance(loop, LoopOp) else 0
-        for buffer, (first, step) in zip(self.operands, self.places, strict=True):
-            held = buffer.owner.size.value.data if isinstance(buffer.owner, BufferOp) else None
-            for begin in (first, first + last * step):
-                if begin % 4 or begin < 0:
-                    raise VerifyException(f"webgpu.copy: begins at byte {begin}")
-                if held is not None and begin + size > held:
-                    raise VerifyException(
-                        f"webgpu.copy: {begin + size} bytes of a buffer of {held}"
-                    )
+        for buffer, place in zip(self.operands, self.places, strict=True):
+            _verify_place(self, buffer, self.size.value.data, place, 4)
 
 
 @irdl_op_definition
@@ -323,7 +388,7 @@ class LoopOp(IRDLOperation):
         if self.count.value.data < 1:
             raise VerifyException("webgpu.loop: runs at least once")
         for op in self.body.block.ops:
-            if not isinstance(op, DispatchOp | CopyOp | LoopOp):
+            if not isinstance(op, DispatchOp | CopyOp | LoopOp | SliceOp):
                 raise VerifyException(f"webgpu.loop: {op.name} is no command")
 
 
@@ -351,4 +416,6 @@ def _shader(op: DispatchOp) -> ShaderOp | None:
     )
 
 
-WebGPU = Dialect("webgpu", [BufferOp, WriteBufferOp, DispatchOp, CopyOp, LoopOp], [BufferType])
+WebGPU = Dialect(
+    "webgpu", [BufferOp, WriteBufferOp, SliceOp, DispatchOp, CopyOp, LoopOp], [BufferType]
+)

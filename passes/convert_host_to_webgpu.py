@@ -21,7 +21,8 @@ class ConvertHostToWebgpuPass(ModulePass):
     shaders that read it. Typed views of a pool are the pool's buffer. Shapes and dtypes go into
     attributes of the arguments and results. Arrays without elements are buffers of 0 bytes, which
     no dispatch or copy sees. A `kernel.loop` becomes a `webgpu.loop` with the commands of the
-    function that it calls, between copies of the slices; what that allocates is allocated once.
+    function that it calls, on slices of what it takes and gives, which are bound where they are if
+    they are whole blocks of 256 bytes, else copied; what the function allocates is allocated once.
 
     Before:
     ```mlir

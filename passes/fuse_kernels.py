@@ -22,6 +22,7 @@ by another says in `kernel.boundary` why they are not computed there (`passes/bo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import BOUNDARY, Boundary, remark
 from stepwell.passes.crossings import join_crossings
-from stepwell.passes.donation import scalar_slots
+from stepwell.passes.donation import is_step, scalar_slots
 from stepwell.passes.grouping import Group, Grouping
 from stepwell.passes.siblings import join_siblings
 from stepwell.passes.structural_key import StructuralKeys
@@ -63,7 +64,7 @@ class FuseKernelsPass(ModulePass):
                 grouping.run()
                 join_crossings(grouping, target)
                 join_siblings(grouping, target)
-                _outline(op, function, grouping, kernels, keys)
+                _outline(op, function, grouping, kernels, keys, target.max_storage_buffers)
 
 
 def _outline(
@@ -72,8 +73,12 @@ def _outline(
     grouping: Grouping,
     kernels: dict[object, str],
     keys: StructuralKeys,
+    max_buffers: int,
 ) -> None:
-    """Gives the function a body that launches an outlined kernel for each group."""
+    """Gives the function a body that launches an outlined kernel for each group.
+
+    What a step of a loop returns twice, as the next carry and as a slice, its kernel stores twice.
+    """
     old = function.body.block
     block = Block(arg_types=[argument.type for argument in old.args])
     host: dict[SSAValue, SSAValue] = dict(zip(old.args, block.args, strict=True))
@@ -99,6 +104,8 @@ def _outline(
     slots = scalar_slots(function)
     last = old.last_op
     assert last is not None
+    returned = Counter(last.operands if is_step(function) else ())
+    more: dict[SSAValue, list[SSAValue]] = {}
     for group in _in_order(grouping.groups):
         if group.scan is not None:
             keep(group.scan)
@@ -106,6 +113,10 @@ def _outline(
         members = grouping.in_order(group)
         inputs = group.domain.arguments()
         outputs = list(group.domain.outputs)
+        again = [value for value in outputs for _ in range(1, returned[value])]
+        if len(inputs) + len(outputs) + len(again) > max_buffers:
+            again = []
+        outputs += again
         arg_attrs: list[dict[str, Attribute]] = [
             {SCALAR: IntegerAttr(slots[value], i32)} if value in slots else {} for value in inputs
         ]
@@ -126,8 +137,15 @@ def _outline(
         if any(found != [Boundary.RETURNED] for found in reasons):
             launch.attributes[BOUNDARY] = remark(reasons)
         append(block, launch)
-        host.update(zip(outputs, launch.results, strict=True))
+        for value, result in zip(outputs, launch.results, strict=True):
+            if host.setdefault(value, result) is not result:
+                more.setdefault(value, []).append(result)
     keep(last)
+    end = block.last_op
+    assert end is not None
+    for index, value in enumerate(last.operands):
+        if more.get(value) and value in last.operands[:index]:
+            end.operands[index] = more[value].pop()
     function.body.detach_block(old)
     function.body.add_block(block)
 

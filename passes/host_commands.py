@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn, TypeAlias
 
 from xdsl.dialects import arith, func, memref
@@ -29,14 +29,17 @@ from stepwell.dialects.kernel import LaunchOp
 from stepwell.dialects.kernel import LoopOp as RunsAgain
 from stepwell.dialects.webgpu import (
     BUFFER,
+    SLICE_ALIGNMENT,
     SLOT_BYTES,
     BufferKind,
     BufferOp,
     CopyOp,
     DispatchOp,
     LoopOp,
+    SliceOp,
     WriteBufferOp,
     array_bytes,
+    whole,
 )
 from stepwell.dialects.wgsl.module import ShaderOp
 from stepwell.passes.donation import DTYPE, SHAPE, scalar_slots
@@ -77,6 +80,8 @@ class Host:
         """The loops around, the outermost first; buffers go before that."""
         self.buffers: dict[SSAValue, SSAValue] = {}
         """The buffer of each memref that has one; host scalars do not."""
+        self.slices: dict[SSAValue, SSAValue] = {}
+        """The slice of each memref that a step allocates for a part of what its loop gives."""
         self.constant_buffers: dict[str, SSAValue] = {}
         self.scalars: SSAValue | None = None
 
@@ -136,6 +141,9 @@ class Host:
 
     def allocate(self, op: Operation) -> None:
         assert isinstance(op, memref.AllocOp)
+        if op.memref in self.slices:
+            self.buffers[op.memref] = self.slices[op.memref]
+            return
         kind = op.attributes.get(KIND, StringAttr(BufferKind.TEMPORARY.value))
         assert isinstance(kind, StringAttr)
         kind, bytes = BufferKind(kind.data), _bytes(op.memref)
@@ -203,7 +211,10 @@ class Host:
         self.emit.insert(DispatchOp(shader.sym_name.data, one, [destination, self.scalars]))
 
     def loop(self, op: Operation) -> None:
-        """The step's commands, between copies of what it takes and of what it gives."""
+        """The step's commands on slices of what it takes and of what it gives.
+
+        They are bound in place, or copied where that may not be.
+        """
         assert isinstance(op, RunsAgain)
         step, count = self.steps.get(op.step), len(op.steps)
         if step is None:
@@ -218,41 +229,52 @@ class Host:
         same, slices = [*op.consts, *op.carries], step.args[len(step.args) - len(op.xs) :]
         for argument, value in zip(step.args, same, strict=False):
             self.buffers[argument] = self.buffers[value]
-        for argument, value in zip(slices, op.xs, strict=True):
-            self.buffers[argument] = self._buffer(
-                BufferKind.TEMPORARY,
-                _bytes(argument), argument.name_hint,
-            )  # fmt: skip
-            self._copy_slice(op, self.buffers[value], self.buffers[argument], argument, taken=True)
-        self._convert(step.body.block)
         returned = step.get_return_op()
         assert returned is not None
-        carried = returned.operands[: len(op.carries)]
+        given = returned.operands[len(op.carries) :]
+        own = [value for value in given if isinstance(value.owner, memref.AllocOp)]
+        bound = _bound_in_place([*slices, *own])
+        for argument, value in zip(slices, op.xs, strict=True):
+            bytes, place = _place(op, argument)
+            if argument in bound:
+                self.buffers[argument] = self.emit(SliceOp(self.buffers[value], bytes, place))
+            else:
+                self.buffers[argument] = self._buffer(
+                    BufferKind.TEMPORARY, bytes, argument.name_hint
+                )
+                self._copy(self.buffers[value], self.buffers[argument], bytes, place)
+        for value, stack in zip(given, op.ys, strict=True):
+            if value in bound and value in own and value not in self.slices:
+                self.slices[value] = self.emit(SliceOp(self.buffers[stack], *_place(op, value)))
+        self._convert(step.body.block)
         self.emit.location = op.location
-        for value, stack in zip(returned.operands[len(carried) :], op.ys, strict=True):
-            self._copy_slice(op, self.buffers[value], self.buffers[stack], value, taken=False)
-        for value, carry in zip(carried, op.carries, strict=True):
-            source, destination = self.buffers[value], self.buffers[carry]
-            if source is not destination and _bytes(value):
-                self.emit.insert(CopyOp(source, destination, _words(_bytes(value))))
+        for value, stack in zip(given, op.ys, strict=True):
+            if whole(self.buffers[value]) is not self.buffers[stack]:
+                self._copy(self.buffers[value], self.buffers[stack], *_place(op, value), put=True)
+        for value, carry in zip(returned.operands, op.carries, strict=False):
+            if self.buffers[value] is not self.buffers[carry]:
+                self._copy(self.buffers[value], self.buffers[carry], _words(_bytes(value)))
+        for value in given:
+            self.slices.pop(value, None)
         self.loops.pop()
         self.emit = outer
+        for inner in loop.body.block.ops:
+            if isinstance(inner, SliceOp) and inner.result.first_use is None:
+                Rewriter.erase_op(inner)
         if loop.body.block.first_op is None:
             Rewriter.erase_op(loop)
 
-    def _copy_slice(
-        self, op: RunsAgain, source: SSAValue, destination: SSAValue, one: SSAValue, *, taken: bool
-    ) -> None:
-        """Copies a slice of the source, or to one of the destination; `one` has its size."""
-        bytes = _bytes(one)
+    def _copy(
+        self, source: SSAValue, destination: SSAValue, bytes: int,
+        place: tuple[int, int] | None = None, put: bool = False,
+    ) -> None:  # fmt: skip
+        """Copies, from `place` on or (`put`) to there, what may be a slice."""
         if not bytes:
             return
-        if bytes % 4:
-            _refuse(op, f"slices of {one.type} are not whole words; run outline-scans")
-        first = op.steps[0] * bytes
-        place = (first, -bytes if op.reverse is not None else bytes)
-        places = {"taken" if taken else "put": place}
-        self.emit.insert(CopyOp(source, destination, bytes, **places))
+        taken = None if put else place
+        if isinstance(source.owner, SliceOp):
+            source, taken = source.owner.source, source.owner.place
+        self.emit.insert(CopyOp(source, destination, bytes, taken, place if put else None))
 
     def finish(self, op: Operation) -> None:
         if self.loops:
@@ -279,6 +301,25 @@ def _bytes(value: SSAValue) -> int:
     """The bytes of a memref; those of a pool are its elements."""
     type = _memref(value)
     return array_bytes(type.get_shape(), type.element_type)
+
+
+def _place(op: RunsAgain, one: SSAValue) -> tuple[int, tuple[int, int]]:
+    """The bytes of a slice, and where it begins in the first step of a loop and in later ones."""
+    bytes = _bytes(one)
+    if bytes % 4:
+        _refuse(op, f"slices of {one.type} are not whole words; run outline-scans")
+    return bytes, (op.steps[0] * bytes, -bytes if op.reverse is not None else bytes)
+
+
+def _bound_in_place(slices: Iterable[SSAValue]) -> set[SSAValue]:
+    """Those of the slices that a step takes and gives that its dispatches may bind."""
+    return {
+        value
+        for value in slices
+        if _bytes(value)
+        and _bytes(value) % SLICE_ALIGNMENT == 0
+        and all(isinstance(use.operation, LaunchOp | func.ReturnOp) for use in value.uses)
+    }
 
 
 def _words(bytes: int) -> int:

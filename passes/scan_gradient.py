@@ -1,7 +1,8 @@
 """The gradient of a scan: a scan the other way, through the differentiated body.
 
 Its carries are the cotangents of the carries and of the consts. Its xs are the carries before each
-step, the xs, the cotangents of the ys, and what of the body had better not be computed again.
+step (the first ones, then those after each but the last), the xs, the cotangents of the ys, and
+what of the body had better not be computed again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from stepwell.dialects.array.build import zeros_like
 from stepwell.dialects.array.control import ScanOp
 from stepwell.dialects.array.differentiation import BarrierOp, StopGradientOp, YieldOp
 from stepwell.dialects.array.elementwise import AddOp
-from stepwell.dialects.array.shape import ConstantOp, FullOp
+from stepwell.dialects.array.shape import (
+    ConcatenateOp,
+    ConstantOp,
+    FullOp,
+    ReshapeOp,
+    SliceOp,
+)
 from stepwell.dialects.build import append, clone
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.scanning import slice_type
@@ -36,12 +43,11 @@ from stepwell.passes.decompose_composites import decompose
 def stacking(scan: ScanOp) -> ScanOp:
     """The scan, among whose ys is all that its gradient may read.
 
-    These are the carries before each step, and what is computed from the results of costly
+    These are the carries after each step, and what is computed from the results of costly
     operations. What the gradient does not read, `simplify-array` takes out again.
     """
-    block, terminator = scan.body.block, scan.terminator
-    count, first = len(scan.carries), len(scan.consts)
-    wanted: dict[SSAValue, None] = dict.fromkeys(block.args[first : first + count])
+    block, terminator, count = scan.body.block, scan.terminator, len(scan.carries)
+    wanted: dict[SSAValue, None] = dict.fromkeys(terminator.values[:count])
     costly: set[SSAValue] = set()
     for op in block.ops:
         if is_costly(op) or any(operand in costly for operand in op.operands):
@@ -111,7 +117,10 @@ class ReverseScan:
             *(received[p - first] or zeros_like(emit, op.operands[p]) for p in self.carries),
             *(zeros_like(emit, op.operands[p]) for p in self.consts),
         ]
-        states = [self.stacks[argument] for argument in args[first : first + count]]
+        states = [
+            self._before(start, self.stacks[value])
+            for start, value in zip(op.carries, values, strict=False)
+        ]
         self.xs = [*states, *op.xs, *(cotangent for _, cotangent in arriving)]
 
         types = [value.type for value in (*op.consts, *self.starts)]
@@ -136,6 +145,20 @@ class ReverseScan:
             add(self.cotangents, self.mapping[values[p - first]], cotangent, self.inside)
         for (value, _), cotangent in zip(arriving, slices[again:], strict=True):
             add(self.cotangents, self.mapping[value], cotangent, self.inside)
+
+    def _before(self, start: SSAValue, after: SSAValue) -> SSAValue:
+        """The stack of a carry before each step, of that after each."""
+        shape, forward = shape_of(after), self.op.reverse is None
+        if not shape[0]:
+            return after
+        first = self.emit(ReshapeOp(start, [1, *shape[1:]]))
+        starts, limits = [0] * len(shape), [*shape]
+        if forward:
+            limits[0] -= 1
+        else:
+            starts[0] += 1
+        others = self.emit(SliceOp(after, starts, limits))
+        return self.emit(ConcatenateOp([first, others] if forward else [others, first], 0))
 
     def finish(self) -> list[SSAValue | None]:
         """Emits the scan; the cotangents of the operands of `op`."""

@@ -90,6 +90,10 @@ class DeviceDescription:
         return f"{self.name} ({self.backend}, {self.driver})"
 
 
+Binding = tuple[Memory, int, int]
+"""A buffer, at which byte what is bound of it begins, and how many bytes these are."""
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """A kernel compiled on one device. `accesses` are those of its bind group `layout`."""
@@ -240,14 +244,14 @@ class Device:
                 self._pipelines[_pipeline_key(kernel)] = pipeline
             return [self._pipelines[_pipeline_key(kernel)] for kernel in kernels]
 
-    def bind_group(self, pipeline: Pipeline, bindings: Sequence[tuple[Memory, int]]) -> Any:
-        """The bind group of buffers and the bytes to bind of each; cached."""
-        key = (pipeline.accesses, *((memory.serial, size) for memory, size in bindings))
+    def bind_group(self, pipeline: Pipeline, bindings: Sequence[Binding]) -> Any:
+        """The bind group of buffers, from a byte of each on so many; cached."""
+        key = (pipeline.accesses, *((memory.serial, *part) for memory, *part in bindings))
         group = self._bind_groups.get(key)
         if group is None:
             entries = [
-                {"binding": i, "resource": {"buffer": memory.buffer, "offset": 0, "size": size}}
-                for i, (memory, size) in enumerate(bindings)
+                {"binding": i, "resource": {"buffer": memory.buffer, "offset": at, "size": size}}
+                for i, (memory, at, size) in enumerate(bindings)
             ]
             with self._errors("binding buffers"):
                 group = self.handle.create_bind_group(layout=pipeline.layout, entries=entries)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +37,8 @@ from stepwell.backends.wgpu.profiler import Profile, summarize, timed
 
 Argument = DeviceArray | np.ndarray[Any, Any] | np.generic | bool | int | float
 _PLANS = 64
+_MOST_KEPT = 4096
+"""Bind groups that a dispatch in a loop keeps for the next call, one for each iteration."""
 _MOST_UNASKED = 64
 """Steps of a loop that may end early between two questions whether it has."""
 
@@ -56,6 +59,25 @@ class CopyEnds:
 
 
 @dataclass(frozen=True)
+class Passing:
+    """A dispatch some of whose bindings move from step to step of the loop that it is in."""
+
+    make: Callable[[int], tuple[native.Step, Any]]
+    """The dispatch of an iteration, and its bind group."""
+    made: dict[int, tuple[native.Step, Any]] = field(
+        default_factory=dict[int, tuple[native.Step, Any]]
+    )
+
+    def at(self, iteration: int) -> native.Step:
+        """What it is in one iteration of that loop."""
+        if iteration not in self.made:
+            if len(self.made) >= _MOST_KEPT:
+                self.made.clear()
+            self.made[iteration] = self.make(iteration)
+        return self.made[iteration][0]
+
+
+@dataclass(frozen=True)
 class LoopSteps:
     """Steps that run again and again, while the first word of `going` is not zero."""
 
@@ -65,7 +87,7 @@ class LoopSteps:
 
 
 _Encoded = list[native.Step] | native.CopyStep
-Steps = list[list[native.Step] | CopyEnds | LoopSteps]
+Steps = list[list[native.Step | Passing] | CopyEnds | LoopSteps]
 """The dispatches of a compute pass, or a copy, or a loop."""
 
 
@@ -171,7 +193,7 @@ class Executor:
                             break
                         asked += min(asked + 1, _MOST_UNASKED)
             else:
-                yield step if isinstance(step, list) else step.at(iteration)
+                yield _at(step, iteration)
 
     def _shared_memory(self, index: int) -> Memory | None:
         buffer = self.program.buffers[index]
@@ -310,16 +332,29 @@ class Executor:
                 going = None if command.going is None else memories[command.going].buffer
                 steps.append(LoopSteps(command.count, inner, going))
                 continue
-            pipeline = self._pipelines[command.kernel]
-            bindings = [(memories[i], self._binding_bytes[i]) for i in command.buffers]
-            group = self.device.bind_group(pipeline, bindings)
-            groups.append(group)
             if not steps or not isinstance(steps[-1], list):
                 steps.append([])
-            cast("list[native.Step]", steps[-1]).append(
-                (pipeline.id, native.object_id(group), *command.grid)
-            )
+            dispatches = cast("list[native.Step | Passing]", steps[-1])
+            make = partial(self._dispatch, command, memories)
+            if command.slices:
+                dispatches.append(Passing(make))
+            else:
+                step, group = make()
+                dispatches.append(step)
+                groups.append(group)
         return steps
+
+    def _dispatch(
+        self, command: Dispatch, memories: list[Memory], iteration: int = 0
+    ) -> tuple[native.Step, Any]:
+        """A dispatch in one iteration of the loop that it is in, and its bind group."""
+        pipeline = self._pipelines[command.kernel]
+        bindings = [(memories[i], 0, self._binding_bytes[i]) for i in command.buffers]
+        for slice in command.slices:
+            begin = slice.first + iteration * slice.step
+            bindings[slice.binding] = bindings[slice.binding][0], begin, slice.bytes
+        group = self.device.bind_group(pipeline, bindings)
+        return (pipeline.id, native.object_id(group), *command.grid), group
 
     def _load_scalars(self, encoder: native.Encoder, copies: list[tuple[Memory, int]]) -> None:
         if self._scalars is None:
@@ -350,7 +385,14 @@ class Executor:
         )
 
 
-def _waits(step: list[native.Step] | CopyEnds | LoopSteps) -> bool:
+def _at(step: list[native.Step | Passing] | CopyEnds, iteration: int) -> _Encoded:
+    """What is encoded in one iteration of a loop."""
+    if isinstance(step, CopyEnds):
+        return step.at(iteration)
+    return [each.at(iteration) if isinstance(each, Passing) else each for each in step]
+
+
+def _waits(step: list[native.Step | Passing] | CopyEnds | LoopSteps) -> bool:
     """Whether only what the device computes says how often a step runs."""
     if not isinstance(step, LoopSteps):
         return False

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import stepwell as sw
-from stepwell.backends.program import Loop, Program, ProgramError
+from stepwell.backends.program import Dispatch, Loop, Program, ProgramError, Slice
 from stepwell.dialects.errors import ShapeError, UnsupportedError
 
 torch: Any = pytest.importorskip("torch")
@@ -178,6 +178,109 @@ def test_a_program_holds_one_step() -> None:
     (loop,) = (command for command in short.commands if isinstance(command, Loop))
     assert loop.count == 100
     assert len(short.kernels) == 1 and short.dispatches == 100
+
+
+def _step(weight: Any, scale: Any) -> Any:
+    """A step of two states, one kept in place, on three slices; four are given, one as it came."""
+
+    def step(states: Any, slices: Any) -> Any:
+        (h, c), (x, y, z) = states, slices
+        c = c * sw.sigmoid(x) + y
+        h = sw.tanh(h @ weight + z * scale)
+        return (h, c), (h, c, h * c, z)
+
+    return step
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("width", [16, 64, 5])
+def test_slices_that_are_bound_and_slices_that_are_copied(width: int, reverse: bool) -> None:
+    """Whole 256 bytes are bound where they are (4 rows of 16 and of 64), others copied (of 5)."""
+    xs, ys, zs = (random(7, 4, width, seed=seed) for seed in range(3))
+    weight, h, c = random(width, width) / width**0.5, random(4, width), random(4, width, seed=1)
+
+    def ours(weight: Any, scale: Any, h: Any, c: Any, *slices: Any) -> Any:
+        return sw.scan(_step(weight, scale), (h, c), slices, reverse=reverse)
+
+    arguments = weight, np.float32(0.5), h, c, xs, ys, zs
+    program = sw.jit(ours).lower(*arguments).program
+    (loop,) = (command for command in program.commands if isinstance(command, Loop))
+    bound = [s for d in loop.commands if isinstance(d, Dispatch) for s in d.slices]
+    assert len(bound) == (0 if width == 5 else 6), "x, y and z; h, c and their product"
+
+    states, given = sw.jit(ours)(*arguments)
+    h, c = h.astype(np.float64), c.astype(np.float64)
+    for t in range(7)[::-1] if reverse else range(7):
+        c = c / (1 + np.exp(-xs[t].astype(np.float64))) + ys[t]
+        h = np.tanh(h @ weight + zs[t] * 0.5)
+        for found, expected in zip(given, (h, c, h * c, zs[t]), strict=True):
+            np.testing.assert_allclose(np.asarray(found)[t], expected, rtol=2e-5, atol=2e-5)
+    for found, expected in zip(states, (h, c), strict=True):
+        np.testing.assert_allclose(np.asarray(found), expected, rtol=2e-5, atol=2e-5)
+
+
+def test_slices_of_loops_within_loops() -> None:
+    xs, scale = random(3, 2, 64), random(64)
+
+    def inner(c: Any, x: Any) -> Any:
+        return c * scale + x, c - x
+
+    def outer(c: Any, x: Any) -> Any:
+        c, ys = sw.scan(inner, c, x)
+        return c, (ys, c)
+
+    last, (inside, after) = sw.jit(lambda xs: sw.scan(outer, xs[0, 0], xs))(xs)
+    c = xs[0, 0].astype(np.float64)
+    for i in range(3):
+        for j in range(2):
+            np.testing.assert_allclose(np.asarray(inside)[i, j], c - xs[i, j], rtol=1e-5, atol=1e-5)
+            c = c * scale + xs[i, j]
+        np.testing.assert_allclose(np.asarray(after)[i], c, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(last), c, rtol=1e-5, atol=1e-5)
+
+
+def test_one_kernel_in_and_outside_of_a_loop() -> None:
+    """What binds slices there binds whole arrays here."""
+    xs = random(4, 64)
+
+    def run(xs: Any) -> Any:
+        def halved(x: Any) -> Any:
+            return x * 0.5 + 1.0
+
+        return sw.scan(lambda _, x: (None, halved(x)), None, xs)[1], halved(xs[0] + 0.0)
+
+    inside, outside = sw.jit(run)(xs)
+    np.testing.assert_array_equal(np.asarray(inside), xs * np.float32(0.5) + 1)
+    np.testing.assert_array_equal(np.asarray(outside), xs[0] * np.float32(0.5) + 1)
+
+
+def test_slices_are_saved_and_checked(tmp_path: Path) -> None:
+    program = sw.compile(
+        lambda xs: sw.scan(lambda c, x: (c + x, c * x), sw.zeros((64,)), xs), sw.spec((5, 64)),
+        target="software",
+    ).program  # fmt: skip
+    program.save(tmp_path / "scan.safetensors")
+    assert Program.load(tmp_path / "scan.safetensors", trusted=True).commands == program.commands
+    (number,) = (i for i, c in enumerate(program.commands) if isinstance(c, Loop))
+    loop = program.commands[number]
+    assert isinstance(loop, Loop) and isinstance(loop.commands[0], Dispatch)
+    dispatch = loop.commands[0]
+    first, *others = dispatch.slices
+
+    def having(wrong: Slice) -> Program:
+        commands = replace(dispatch, slices=(wrong, *others)), *loop.commands[1:]
+        new = replace(loop, commands=commands)
+        return replace(program, commands=(*program.commands[:number], new))
+
+    for wrong, message in [
+        (replace(first, first=1280), "256 bytes from byte 1280 on"),
+        (replace(first, step=-256), "256 bytes from byte -1024 on"),
+        (replace(first, first=128), "256 bytes from byte 128 on"),
+        (replace(first, bytes=0), "0 bytes of"),
+        (replace(first, binding=9), "binding 9: no such buffer"),
+    ]:
+        with pytest.raises(ProgramError, match=message):
+            having(wrong).validate()
 
 
 def test_programs_with_loops_are_saved_and_checked(tmp_path: Path) -> None:

@@ -163,14 +163,18 @@ func.func @not_differentiable(%x: tensor<f32>) {
 
 // -----
 
-// The gradient of a scan is a scan the other way: of the states before each step, which the first
-// one stacks, it computes the steps again, from the cotangent of the last state to that of the first.
+// The gradient of a scan is a scan the other way: of the states before each step (the first one, then
+// those after each but the last, which the first scan stacks) it computes the steps again, from the
+// cotangent of the last state to that of the first.
 // CHECK-LABEL: @scan
-// CHECK:         %{{.*}}, %[[STATES:.*]] = array.scan length 5 consts(%w : tensor<f32>) carries(%h : tensor<f32>) xs()
+// CHECK:         %{{.*}}, %[[AFTER:.*]] = array.scan length 5 consts(%w : tensor<f32>) carries(%h : tensor<f32>) xs()
 // CHECK-NEXT:    ^bb0(%{{.*}}: tensor<f32>, %[[H:.*]]: tensor<f32>):
 // CHECK-NEXT:      %[[NEXT:.*]] = array.multiply %[[H]], %{{.*}}
-// CHECK-NEXT:      array.yield %[[NEXT]], %[[H]]
+// CHECK-NEXT:      array.yield %[[NEXT]], %[[NEXT]]
 // CHECK-NEXT:    }
+// CHECK:         %[[FIRST:.*]] = array.reshape %h shape [1]
+// CHECK-NEXT:    %[[OTHERS:.*]] = array.slice %[[AFTER]] starts [0] limits [4] strides [1]
+// CHECK-NEXT:    %[[STATES:.*]] = array.concatenate %[[FIRST]], %[[OTHERS]] axis 0
 // CHECK:         %[[DH:.*]], %[[DW:.*]] = array.scan length 5 reverse consts(%w : tensor<f32>) carries({{.*}}) xs(%[[STATES]] : tensor<5xf32>) -> tensor<f32>, tensor<f32> {
 // CHECK-NEXT:    ^bb0(%[[W:.*]]: tensor<f32>, %[[SENT:.*]]: tensor<f32>, %[[SUM:.*]]: tensor<f32>, %[[STATE:.*]]: tensor<f32>):
 // CHECK-NEXT:      %[[BACK:.*]] = array.multiply %[[SENT]], %[[W]]

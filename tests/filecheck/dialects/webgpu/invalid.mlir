@@ -211,3 +211,61 @@ func.func @main(%a: !webgpu.buffer) {
   }
   func.return
 }
+
+// -----
+
+func.func @main(%a: !webgpu.buffer) {
+  // expected-error @below {{of a whole buffer, in a loop}}
+  %0 = webgpu.slice %a, 256 from [0, 256]
+  func.return
+}
+
+// -----
+
+func.func @main(%a: !webgpu.buffer, %b: !webgpu.buffer) {
+  webgpu.loop 2 {
+    // expected-error @below {{is for dispatches}}
+    %0 = webgpu.slice %a, 256 from [0, 256]
+    webgpu.copy %0, %b, 256
+  }
+  func.return
+}
+
+// -----
+
+func.func @main(%a: !webgpu.buffer) {
+  webgpu.loop 2 {
+    // expected-error @below {{begins at byte 0, with steps of 128}}
+    %0 = webgpu.slice %a, 128 from [0, 128]
+  }
+  func.return
+}
+
+// -----
+
+func.func @main() {
+  %a = webgpu.buffer "temporary", 512
+  webgpu.loop 3 {
+    // expected-error @below {{768 bytes of a buffer of 512}}
+    %0 = webgpu.slice %a, 256 from [0, 256]
+  }
+  func.return
+}
+
+// -----
+
+wgsl.shader @add {
+  %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read, !wgsl.array<f32, 4>>
+  %y = wgsl.binding 0, 1 : !wgsl.ref<storage, read_write, !wgsl.array<f32, 4>>
+  wgsl.entry [1, 1, 1] {
+  }
+}
+func.func @main(%a: !webgpu.buffer) {
+  webgpu.loop 2 {
+    %0 = webgpu.slice %a, 256 from [0, 256]
+    %1 = webgpu.slice %a, 256 from [512, 256]
+    // expected-error @below {{bindings 0 and 1 are one buffer, and one writes it}}
+    webgpu.dispatch @add [1, 1, 1] (%0, %1)
+  }
+  func.return
+}

@@ -48,6 +48,22 @@ func.func @loop(%xs: !webgpu.buffer, %ys: !webgpu.buffer) {
   func.return
 }
 
+// CHECK-LABEL: @slices
+func.func @slices(%xs: !webgpu.buffer, %ys: !webgpu.buffer, %rate: f32) {
+  %scalars = webgpu.buffer "scalars", 16
+  // CHECK:      webgpu.loop 5 {
+  // CHECK-NEXT:   %[[X:.*]] = webgpu.slice %xs, 256 from [1024, -256]
+  // CHECK-NEXT:   %[[Y:.*]] = webgpu.slice %ys, 256 from [0, 256]
+  // CHECK-NEXT:   webgpu.dispatch @scale [1, 1, 1](%[[X]], %[[Y]], %scalars)
+  // CHECK-NEXT: }
+  webgpu.loop 5 {
+    %x = webgpu.slice %xs, 256 from [1024, -256]
+    %y = webgpu.slice %ys, 256 from [0, 256]
+    webgpu.dispatch @scale [1, 1, 1] (%x, %y, %scalars)
+  }
+  func.return
+}
+
 // CHECK-LABEL: @while
 func.func @while(%x: !webgpu.buffer, %y: !webgpu.buffer) {
   // CHECK: webgpu.loop 5 while %y {
