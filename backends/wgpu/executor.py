@@ -39,6 +39,9 @@ Argument = DeviceArray | np.ndarray[Any, Any] | np.generic | bool | int | float
 _PLANS = 64
 _MOST_KEPT = 4096
 """Bind groups that a dispatch in a loop keeps for the next call, one for each iteration."""
+_MOST_TOGETHER = 512
+"""Commands after which the device is given those of a loop so far: it works while the others are
+recorded, and no submission takes so long that a system thinks it hangs."""
 _MOST_UNASKED = 64
 """Steps of a loop that may end early between two questions whether it has."""
 
@@ -400,14 +403,22 @@ def _waits(step: list[native.Step | Passing] | CopyEnds | LoopSteps) -> bool:
 
 
 def _encode(encoder: native.Encoder, steps: Iterator[_Encoded | None]) -> bool:
-    """Records steps up to one that has to be waited for; whether there is none."""
+    """Records steps up to one that has to be waited for, or as many as go together.
+
+    Returns: whether that was all.
+    """
+    recorded = 0
     for step in steps:
         if step is None:
             return False
         if isinstance(step, list):
             encoder.dispatches(step)
+            recorded += len(step)
         else:
             encoder.copy(*step)
+            recorded += 1
+        if recorded >= _MOST_TOGETHER:
+            return False
     return True
 
 

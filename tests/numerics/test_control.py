@@ -11,6 +11,7 @@ import pytest
 
 import stepwell as sw
 from stepwell.backends.program import Dispatch, Loop, Program, ProgramError, Slice
+from stepwell.backends.wgpu import executor
 from stepwell.dialects.errors import ShapeError, UnsupportedError
 
 torch: Any = pytest.importorskip("torch")
@@ -252,6 +253,16 @@ def test_one_kernel_in_and_outside_of_a_loop() -> None:
     inside, outside = sw.jit(run)(xs)
     np.testing.assert_array_equal(np.asarray(inside), xs * np.float32(0.5) + 1)
     np.testing.assert_array_equal(np.asarray(outside), xs[0] * np.float32(0.5) + 1)
+
+
+def test_long_loops_are_submitted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "_MOST_TOGETHER", 3)
+    xs = random(20, 64)
+    run = sw.jit(lambda xs: sw.scan(lambda c, x: (c + x, c), np.zeros(64, np.float32), xs))
+    last, before = run(xs)
+    sums = np.cumsum(xs.astype(np.float64), axis=0)
+    np.testing.assert_allclose(np.asarray(last), sums[-1], atol=1e-5)
+    np.testing.assert_allclose(np.asarray(before)[1:], sums[:-1], atol=1e-5)
 
 
 def test_slices_are_saved_and_checked(tmp_path: Path) -> None:
