@@ -118,24 +118,31 @@ def onnx_tests() -> str:
 def _made_of() -> dict[str, list[str]]:
     """ONNX operator -> the public functions that its handler calls."""
     import stepwell.frontend.onnx as onnx
+    from stepwell.frontend.onnx.control import CONTROL
     from stepwell.frontend.onnx.registry import HANDLERS
 
     assert onnx.load
+    functions = {operator: handler.function for operator, handler in HANDLERS.items()}
     return {
-        operator: sorted(set(_called(handler.function, operator, set())))
-        for operator, handler in sorted(HANDLERS.items())
+        operator: sorted(set(_called(function, operator, set())))
+        for operator, function in sorted({**functions, **CONTROL}.items())
     }
 
 
 def _called(value: object, operator: str, seen: set[object]) -> Iterator[str]:
-    """The public functions that a handler reaches through functions of the ONNX front end."""
+    """The public functions that a handler reaches through what the ONNX front end defines."""
     from stepwell.frontend import operations
 
     if isinstance(value, partial):
         value = cast("partial[Any]", value).func
-    if not isinstance(value, FunctionType) or value in seen:
+    if not isinstance(value, FunctionType | type) or value in seen:
         return
     seen.add(value)
+    if isinstance(value, type):
+        if value.__module__.startswith("stepwell.frontend.onnx"):
+            for member in vars(value).values():
+                yield from _called(member, operator, seen)
+        return
     name = value.__name__
     if getattr(operations, name, None) is value:
         yield name

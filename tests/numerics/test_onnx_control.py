@@ -220,6 +220,42 @@ def test_a_loop_of_500_steps_holds_one() -> None:
     assert [c.count for c in long_.commands if isinstance(c, Loop)] == [500]
 
 
+@pytest.mark.parametrize(("trips", "going"), [(0, True), (3, False), (1, True)])
+def test_loops_of_no_steps_and_of_one(trips: int, going: bool) -> None:
+    proto = counting(trips=np.array(trips), first=np.array(going))
+    proto.graph.node[0].input[1] = "first"
+    assert len(agrees(proto, {"x0": random(4)})["squares"]) == (trips if going else 0)
+
+
+@pytest.mark.parametrize("going", [True, False])
+def test_conditions_that_are_given(going: bool) -> None:
+    proto = counting(trips=np.array(6), collects=False)
+    proto.graph.node[0].input[1] = "first"
+    proto.graph.input.append(info("first", BOOL, []))
+    agrees(proto, {"x0": random(4), "first": np.array(going)})
+
+
+def test_states_that_change_places() -> None:
+    """One begins as a weight, and what is collected is a value from outside and a state."""
+    body = graph(
+        [
+            node("Identity", ["before"], ["going"]), node("Identity", ["b"], ["a_"]),
+            node("Add", ["a", "w"], ["b_"]), node("Identity", ["x0"], ["outside"]),
+            node("Identity", ["b"], ["other"]),
+        ],
+        [info("i", INT64, []), info("before", BOOL, []), info("a", shape=[2]),
+         info("b", shape=[2])],
+        [info("going", BOOL), info("a_"), info("b_"), info("outside"), info("other")],
+    )  # fmt: skip
+    names = ["last_a", "last_b", "outsides", "others"]
+    loop = node("Loop", ["trips", "", "x0", "w"], names, body=body)
+    proto = model(
+        [loop], [info("x0", shape=[2])], [info(name) for name in names],
+        trips=np.array(5), w=random(2, seed=1),
+    )  # fmt: skip
+    agrees(proto, {"x0": random(2)})
+
+
 def test_trips_that_are_known_only_when_it_runs() -> None:
     """One program for all numbers, as nothing is collected."""
     proto = counting(collects=False)
