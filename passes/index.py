@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import gcd, prod
+from random import Random
 from typing import TypeAlias
 
 from xdsl.ir import SSAValue
@@ -238,6 +239,18 @@ class Index:
             result = result + new * coefficient
         return result
 
+    def at(self, values: Mapping[Var, int]) -> int:
+        """The value where variables have these values."""
+        total = self.const
+        for atom, coefficient in self.terms.items():
+            if isinstance(atom, Var):
+                total += coefficient * values[atom]
+            else:
+                base = atom.base.at(values)
+                found = base // atom.divisor if isinstance(atom, Div) else base % atom.divisor
+                total += coefficient * found
+        return total
+
     def variables(self) -> set[Var]:
         """Every variable the value depends on."""
         found: set[Var] = set()
@@ -254,6 +267,8 @@ class Index:
 
 
 ZERO = Index({}, 0)
+_TRIALS = 16
+"""How often two places are compared. Those of two results of one schedule differ everywhere."""
 _LARGEST = (1 << 32) - 1
 """The largest value of an `index` on a device."""
 
@@ -390,6 +405,21 @@ def invert(index: Sequence[Index], shape: Sequence[int], new: Sequence[Index]) -
         for atom, coefficient in position.terms.items()
         if isinstance(atom, Var)
     }
+
+
+def agree(a: Sequence[Index], b: Sequence[Index]) -> bool:
+    """Whether two places are the same, tried with some values of their variables.
+
+    Normal forms tell what is divided and multiplied again and again apart in more ways than it is
+    different in.
+    """
+    variables = sorted({v for i in (*a, *b) for v in i.variables()}, key=lambda v: v.extent)
+    random = Random(0)
+    for _ in range(_TRIALS):
+        values = {v: random.randrange(v.extent) for v in variables}
+        if [i.at(values) for i in a] != [i.at(values) for i in b]:
+            return False
+    return True
 
 
 def split_digits(index: Sequence[Index]) -> dict[Var, list[Index]]:

@@ -23,7 +23,17 @@ from stepwell.dialects.kernel import VECTOR_FORMS, FromElementsOp
 from stepwell.dialects.linalg_ext import InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Place
-from stepwell.passes.index import Div, Index, Mod, Var, apply_map, constant, linearize, var
+from stepwell.passes.index import (
+    Div,
+    Index,
+    Mod,
+    Var,
+    agree,
+    apply_map,
+    constant,
+    linearize,
+    var,
+)
 from stepwell.passes.structured import shape_of
 
 INDEX = IndexType()
@@ -104,9 +114,25 @@ class PointEmitter:
         else:
             owner = tensor.owner
             assert isinstance(owner, FillOp | GenericOp), f"no schedule computed {tensor}"
-            value = self._fill(owner) if isinstance(owner, FillOp) else self._body(owner, place)
+            if isinstance(owner, FillOp):
+                value = self._fill(owner)
+            elif structured.kind_of(owner) in (structured.Kind.MAP, structured.Kind.VIEW):
+                value = self._body(owner, place)
+            else:
+                value = self._registered(tensor, place)
         self.scopes[-1][key] = value
         return value
+
+    def _registered(self, tensor: SSAValue, place: Place) -> SSAValue:
+        """What the schedule computed there, if it wrote the place in another way."""
+        for scope in reversed(self.scopes):
+            for key, value in scope.items():
+                match key:
+                    case (found, (*at,)) if found is tensor and agree(at, place):
+                        return value
+                    case _:
+                        pass
+        raise AssertionError(f"{tensor} is read where no schedule computed it")
 
     def _fill(self, op: FillOp) -> SSAValue:
         owner = op.inputs[0].owner
@@ -120,9 +146,6 @@ class PointEmitter:
         return known
 
     def _body(self, op: GenericOp, place: Place) -> SSAValue:
-        assert structured.kind_of(op) in (structured.Kind.MAP, structured.Kind.VIEW), (
-            f"the result of {op.name} is read where no schedule computed it"
-        )
         (result,) = structured.terminator(op).operands
         return self.terms(op, place)[result]
 

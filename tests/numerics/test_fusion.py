@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,49 @@ def test_fused_without_races(graph: Graph, target: str) -> None:
     expected = at_stage(module.clone(), target, "array", arrays)
     for actual, wanted in zip(at_stage(module, target, "tiled", arrays), expected, strict=True):
         assert_close(actual, wanted, 2e-5)
+
+
+def _shape(size: int, rng: random.Random) -> tuple[int, ...]:
+    """A shape of that many elements."""
+    sizes: list[int] = []
+    while size > 1 and len(sizes) < 3:
+        sizes.append(rng.choice([d for d in range(1, size + 1) if size % d == 0]))
+        size //= sizes[-1]
+    return tuple(rng.sample([*sizes, size], len(sizes) + 1))
+
+
+@targets
+@pytest.mark.parametrize("seed", [10, 14, 15, 17, 19, 29, 41, 43, 44, 55, 66, 78, 94, 99])
+def test_sums_are_read_through_views_of_views(seed: int, target: str) -> None:
+    """Reshapes that divide and multiply indices again and again, with results between them."""
+    rng = random.Random(seed)
+    size = rng.choice([24, 30, 36, 48, 60, 77, 122, 488])
+    shape, axis = _shape(size, rng), rng.randrange(2)
+    x = np.random.default_rng(seed).standard_normal((*shape[:axis], 3, *shape[axis:]))
+    steps = [(rng.randrange(4), _shape(size, rng), rng.random()) for _ in range(5)]
+
+    def apply(np_or_sw: Any, x: Any) -> tuple[Any, ...]:
+        results, value = [], np_or_sw.sum(x, axis=axis)
+        for kind, wanted, order in steps:
+            if kind == 0:
+                axes = sorted(range(value.ndim), key=lambda a, order=order: (a + 1) * order % 1)
+                value = np_or_sw.transpose(value, axes)
+            else:
+                value = np_or_sw.sin(np_or_sw.reshape(value, wanted))
+            if kind > 2:
+                results.append(np_or_sw.exp(value))
+        return (*results, value)
+
+    arrays = [x.astype(np.float32)]
+    program = program_of(traced(lambda x: apply(sw, x), arrays), target)
+    for found, expected in zip(on_device(program, arrays), apply(np, x), strict=True):
+        assert_close(found, expected, 2e-5)
+
+
+def test_a_sum_is_reshaped() -> None:
+    x = np.random.default_rng(0).standard_normal((61, 8, 3)).astype(np.float32)
+    found = sw.jit(lambda x: sw.reshape(sw.exp(sw.sum(x, axis=-1)), (8, 61)))(x)
+    assert_close(found.numpy(), np.exp(x.sum(-1, np.float64)).reshape(8, 61), 2e-6)
 
 
 LAUNCHES = {
