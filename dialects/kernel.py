@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import ClassVar
 
 from xdsl.dialects import arith
@@ -89,6 +90,10 @@ IN_BOUNDS = "kernel.in_bounds"
 
 NOT_PROVED = "kernel.not_proved"
 """Kernel (or shader) attribute: what `prove-bounds` could not show, an array of texts."""
+
+
+MAX_THREADS = 1024
+"""Threads of a workgroup at most, on any device."""
 
 
 @irdl_op_definition
@@ -196,6 +201,11 @@ class FuncOp(IRDLOperation):
                 values = triple.get_values()
                 if len(values) != 3 or min(values) < 1:
                     raise VerifyException(f"kernel.func: {key} is three positive integers")
+                if key == "workgroup_size" and prod(values) > MAX_THREADS:
+                    raise VerifyException(
+                        f"kernel.func: {prod(values)} threads of a workgroup: no device has more "
+                        f"than {MAX_THREADS}"
+                    )
         if self.subgroup_size is not None and self.subgroup_size.value.data < 1:
             raise VerifyException("kernel.func: subgroup_size is a positive integer")
         if not isinstance(self.attributes.get(PLAN, StringAttr("")), StringAttr):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from xdsl.ir import Operation
 
-from stepwell.dialects.array.base import DTYPES, ElementwiseOp
+from stepwell.dialects.array.base import DTYPES, ElementwiseOp, whole
 from stepwell.dialects.array.logic import CastOp
 from stepwell.dialects.array.shape import BroadcastOp, ConstantOp, FullOp, ReshapeOp
 from stepwell.dialects.errors import DTypeError, ShapeError
@@ -68,7 +68,7 @@ def _full(value: Scalar, dtype: DType, shape: Shape, weak: bool) -> Tracer:
 
 
 def _check_sizes(shape: Shape) -> None:
-    if any(size < 0 for size in shape):
+    if any(whole(size) < 0 for size in shape):
         raise ShapeError(f"a shape of {list(shape)}: sizes are 0 or more")
 
 
@@ -179,6 +179,7 @@ def emit_float(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
 
 def axis_of(name: str, axis: int, rank: int) -> int:
     """An axis counted from 0. Raises: ShapeError if there is none."""
+    axis = whole(axis)
     if not -rank <= axis < rank:
         raise ShapeError(f"{name}: axis {axis} is out of range for an array of rank {rank}")
     return axis % rank
@@ -188,7 +189,7 @@ def axes_of(name: str, axis: Axes, rank: int) -> tuple[int, ...]:
     """Sorted distinct axes; all of them for None."""
     if axis is None:
         return tuple(range(rank))
-    axes = (axis,) if isinstance(axis, int) else axis
+    axes = axis if isinstance(axis, Sequence) else (axis,)
     found = sorted(axis_of(name, a, rank) for a in axes)
     if len(set(found)) != len(found):
         raise ShapeError(f"{name}: axis {tuple(axes)} names an axis twice")

@@ -12,6 +12,7 @@ from stepwell.frontend.building import cast_to, emit, lift
 from stepwell.frontend.building import type_and_weakness as kind
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import result_type
+from stepwell.frontend.errors import check_kind
 from stepwell.frontend.linalg import diagonal
 from stepwell.frontend.reductions import sum
 from stepwell.frontend.shaping import permute_dims
@@ -26,6 +27,7 @@ def einsum(subscripts: str, /, *operands: ArrayLike) -> Array:
 
     Operands are contracted from left to right, each pair in one kernel.
     """
+    check_kind("einsum", subscripts, str)
     inputs, output = _parse(subscripts, [lift(x).shape for x in operands])
     dtype = result_type([kind(x) for x in operands])
     terms = [

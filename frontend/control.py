@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from xdsl.ir import Region
 
+from stepwell.dialects.array.base import whole
 from stepwell.dialects.array.control import ScanOp
 from stepwell.dialects.array.differentiation import YieldOp
 from stepwell.dialects.errors import ShapeError, where
@@ -63,6 +64,7 @@ def fori_loop(lower: int, upper: int, body: Callable[[Any, Carry], Carry], init:
 
     i is an i32 of rank 0. The value is a tree of arrays, whose shapes and dtypes every step keeps.
     """
+    lower, upper = whole(lower), whole(upper)
     if tracing.current() is None:
 
         def run(init: Carry) -> Carry:

@@ -9,3 +9,9 @@ class TracingError(StepwellError, TypeError):
 
 class IndexingError(StepwellError, IndexError):
     """An index that does not fit the array."""
+
+
+def check_kind(name: str, value: object, kind: type) -> None:
+    """Raises: TypeError unless `value`, which a user gives to `name`, is one of that class."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: {value!r} is no {kind.__name__}")

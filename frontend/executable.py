@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import index
 from os import PathLike
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -18,6 +19,7 @@ from stepwell.backends.program import Buffer, Memory, Program, buffer_bytes
 from stepwell.frontend.array import Array, Data, Shape, device_text
 from stepwell.frontend.dtypes import BY_NAME, DType, DTypeLike, as_dtype, dtype_of, scalar_dtype
 from stepwell.frontend.dtypes import to_numpy as narrow
+from stepwell.frontend.errors import check_kind
 from stepwell.frontend.random_state import next_seed
 from stepwell.frontend.tree import Node, Structure, flatten, paths, unflatten
 
@@ -47,8 +49,11 @@ def default_device() -> str:
 
 
 def spec(shape: Sequence[int], dtype: DTypeLike = "f32") -> Spec:
-    """An argument of that shape and dtype, for `compile`."""
-    return Spec(tuple(shape), as_dtype(dtype))
+    """An argument of that shape and dtype, for `compile`. Raises: ArgumentError."""
+    sizes = tuple(map(index, shape))
+    if any(size < 0 for size in sizes):
+        raise ArgumentError(f"a shape of {list(sizes)}: sizes are 0 or more")
+    return Spec(sizes, as_dtype(dtype))
 
 
 @lru_cache(maxsize=4096)
@@ -298,6 +303,7 @@ def save(executable: Executable, path: str | PathLike[str]) -> None:
 
     Raises: ValueError if it updates what it captured: a file has no state.
     """
+    check_kind("save", executable, Executable)
     if executable.updated:
         names = ", ".join(variable.name or "a buffer" for variable in executable.updated)
         raise ValueError(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from stepwell.dialects.array import indexing as ops
-from stepwell.dialects.array.base import DTYPES
+from stepwell.dialects.array.base import DTYPES, whole
 from stepwell.dialects.array.shape import FlipOp, SliceOp
 from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend.array import Array, ArrayLike, Index
@@ -178,7 +178,7 @@ def scatter_add(x: Array, indices: Array, updates: ArrayLike, /) -> Array:
 def one_hot(indices: Array, /, num_classes: int, *, dtype: DTypeLike = "f32") -> Array:
     """1 at the position that each index names on a new last axis, 0 elsewhere."""
     where_ = positions(indices, "one_hot")
-    return emit(ops.OneHotOp(where_.value, num_classes, DTYPES[as_dtype(dtype).name]))
+    return emit(ops.OneHotOp(where_.value, whole(num_classes), DTYPES[as_dtype(dtype).name]))
 
 
 @operation

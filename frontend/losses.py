@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from math import inf, pi
+from math import inf, nan, pi
 from math import log as logarithm
 from typing import Literal
 
@@ -102,6 +102,8 @@ def cross_entropy(
     too, for class numbers); targets that are `ignore_index` do not count.
     """
     scores = as_float(logits)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, not in [0, 1]")
     if lift(targets).dtype.is_float:
         return _soft_cross_entropy(scores, targets, weight, label_smoothing, reduction)
     wanted = positions(targets, "cross_entropy")
@@ -130,12 +132,27 @@ def _counted(targets: ArrayLike, ignore_index: int | None) -> Array:
 def _picked(
     logarithms: Array, targets: Tracer, weight: ArrayLike | None, ignore_index: int | None
 ) -> tuple[Array, Array]:
-    """-weight[target] * logarithms[target], and weight[target]: 0 where it is ignored."""
+    """-weight[target] * logarithms[target], and weight[target]: 0 where it is ignored.
+
+    The first is NaN of a target that is no class.
+    """
+    classes = logarithms.shape[-1]
     counted = _counted(targets, ignore_index)
     safe = where(counted, targets, 0)
     picked = take_along_axis(logarithms, safe.reshape((*safe.shape, 1)), axis=-1)
-    share = where(counted, 1.0 if weight is None else take(lift(as_float(weight)), safe), 0.0)
-    return -picked.reshape(safe.shape) * share, share
+    is_class = logical_and(safe >= 0, safe < classes)
+    picked = where(is_class, picked.reshape(safe.shape), nan)
+    shares = None if weight is None else take(_of_classes(weight, classes), safe)
+    share = where(counted, 1.0 if shares is None else shares, 0.0)
+    return -picked * share, share
+
+
+def _of_classes(weight: ArrayLike, classes: int) -> Tracer:
+    """The weights of the classes. Raises: ShapeError unless there is one for each."""
+    shares = lift(as_float(weight))
+    if shares.shape != (classes,):
+        raise ShapeError(f"the weight of classes has shape {list(shares.shape)}, not [{classes}]")
+    return shares
 
 
 def _soft_cross_entropy(
@@ -148,7 +165,7 @@ def _soft_cross_entropy(
     scores, shares = _pair("cross_entropy", scores, targets)
     classes = scores.shape[-1]
     smooth = shares * (1 - label_smoothing) + label_smoothing / classes
-    weighted = smooth if weight is None else smooth * as_float(weight)
+    weighted = smooth if weight is None else smooth * _of_classes(weight, classes)
     return _reduced(-(log_softmax(scores) * weighted).sum(axis=-1), reduction)
 
 
@@ -294,6 +311,8 @@ def huber_loss(
     x: ArrayLike, y: ArrayLike, /, *, delta: float = 1.0, reduction: Reduction = "mean"
 ) -> Array:
     """d ** 2 / 2 up to delta, and delta * (d - delta / 2) beyond, with d = abs(x - y)."""
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta is {delta}, not positive")
     a, b = _pair("huber_loss", x, y)
     d = absolute(a - b)
     return _reduced(where(d <= delta, 0.5 * square(d), delta * (d - 0.5 * delta)), reduction)
@@ -304,6 +323,8 @@ def smooth_l1_loss(
     x: ArrayLike, y: ArrayLike, /, *, beta: float = 1.0, reduction: Reduction = "mean"
 ) -> Array:
     """d ** 2 / (2 beta) below beta, and d - beta / 2 beyond, with d = abs(x - y)."""
+    if not beta >= 0:
+        raise ValueError(f"smooth_l1_loss: beta is {beta}, not 0 or more")
     if beta == 0:
         return l1_loss(x, y, reduction=reduction)
     a, b = _pair("smooth_l1_loss", x, y)

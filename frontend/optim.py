@@ -39,6 +39,10 @@ class Optimizer(ABC):
     """How parameters follow from gradients. `lr` may be set at any time."""
 
     def __init__(self, lr: float, weight_decay: float = 0.0):
+        if not (lr >= 0 and weight_decay >= 0):
+            raise ValueError(
+                f"{type(self).__name__}: lr {lr} and weight_decay {weight_decay} are 0 or more"
+            )
         self.lr = lr
         self.weight_decay = weight_decay
 
@@ -130,6 +134,8 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ):
         super().__init__(lr, weight_decay)
+        if np.shape(betas) != (2,) or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"{type(self).__name__}: betas {betas} are not two from 0 to below 1")
         self.betas = betas
         self.eps = eps
 

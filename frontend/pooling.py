@@ -58,7 +58,13 @@ class _Form:
         """What `ceil_mode` adds after the padding, for a last window that begins inside it."""
         for axis, size in enumerate(x.shape[2:]):
             span = self.dilations[axis] * (self.kernel[axis] - 1) + 1
-            whole = size + self.low[axis] + self.high[axis]
+            low, high = self.low[axis], self.high[axis]
+            if max(low, high) >= span:
+                raise ShapeError(
+                    f"{name}: a padding of {low} and {high} in spatial dimension {axis}: a window "
+                    f"of {span} elements would lie in it"
+                )
+            whole = size + low + high
             rest = whole - span
             if rest < 0:
                 raise ShapeError(

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stepwell.dialects.array import random as ops
+from stepwell.dialects.array.base import whole
 from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend import tracing
 from stepwell.frontend.array import Array, ArrayLike
@@ -57,7 +58,10 @@ Sizes = int | Sequence[int]
 
 
 def _sizes(shape: Sizes) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(whole(size) < 0 for size in sizes):
+        raise ShapeError(f"a shape of {list(sizes)}: sizes are 0 or more")
+    return sizes
 
 
 def _key(x: ArrayLike) -> Tracer:
@@ -82,7 +86,7 @@ def key(seed: ArrayLike, /) -> Array:
 @operation
 def split(key: Array, /, num: int = 2) -> list[Array]:
     """`num` new keys."""
-    words = emit(ops.RandomBitsOp(_key(key).value, (num, 2)))
+    words = emit(ops.RandomBitsOp(_key(key).value, _sizes((num, 2))))
     return [words[i] for i in range(num)]
 
 
@@ -213,7 +217,7 @@ def multinomial(
 @operation
 def permutation(key: Array, x: Array | int, /, *, axis: int = 0) -> Array:
     """The slices of x along an axis in random order; of an integer n, 0 to n - 1."""
-    value = lift(arange(x)) if isinstance(x, int) else lift(x)
+    value = lift(arange(*_sizes(x))) if isinstance(x, int) else lift(x)
     along = axis_of("permutation", axis, value.ndim)
     order = argsort(bits(key, value.shape[along]))
     return take(value, order, axis=along)

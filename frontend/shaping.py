@@ -10,9 +10,10 @@ from typing import Literal, cast
 import numpy as np
 
 from stepwell.dialects.array import shape as s
+from stepwell.dialects.array.base import whole
 from stepwell.dialects.array.contraction import DotGeneralOp
 from stepwell.dialects.array.indexing import TakeOp
-from stepwell.dialects.errors import ShapeError
+from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend.array import Array, ArrayLike, Axes, Shape
 from stepwell.frontend.building import (
     axes_of,
@@ -82,6 +83,8 @@ def flatten(x: ArrayLike, /, start: int = 0, end: int = -1) -> Array:
     if not tracer.ndim:
         return reshape_to(tracer, (1,))
     first, last = (axis_of("flatten", a, tracer.ndim) for a in (start, end))
+    if last < first:
+        raise ShapeError(f"flatten: axis {end} stands before axis {start}")
     merged = prod(tracer.shape[first : last + 1])
     return reshape_to(tracer, (*tracer.shape[:first], merged, *tracer.shape[last + 1 :]))
 
@@ -156,7 +159,12 @@ def lift_shape(x: ArrayLike) -> Shape:
     return x.shape if isinstance(x, Array) else np.shape(x)
 
 
-def _common(arrays: Sequence[ArrayLike]) -> list[Tracer]:
+def _common(name: str, arrays: Sequence[ArrayLike]) -> list[Tracer]:
+    """The arrays of a list in their common dtype."""
+    if isinstance(arrays, Array | np.ndarray):
+        raise DTypeError(f"{name}: takes a list of arrays, not one array")
+    if not arrays:
+        raise ShapeError(f"{name}: there are no arrays")
     dtype = moved_type([type_and_weakness(x) for x in arrays])
     return [cast_to(lift(x), dtype) for x in arrays]
 
@@ -170,9 +178,7 @@ def _factors(x: ArrayLike, y: ArrayLike) -> list[Tracer]:
 @operation
 def concat(arrays: Sequence[ArrayLike], /, *, axis: int | None = 0) -> Array:
     """The arrays one after another along an axis; flattened first if it is None."""
-    if not arrays:
-        raise ShapeError("concat: there are no arrays")
-    tracers = _common(arrays)
+    tracers = _common("concat", arrays)
     if axis is None:
         tracers, axis = [reshape_to(t, (t.size,)) for t in tracers], 0
     along = axis_of("concat", axis, tracers[0].ndim)
@@ -184,9 +190,7 @@ def concat(arrays: Sequence[ArrayLike], /, *, axis: int | None = 0) -> Array:
 @operation
 def stack(arrays: Sequence[ArrayLike], /, *, axis: int = 0) -> Array:
     """The arrays, of one shape, along a new axis."""
-    if not arrays:
-        raise ShapeError("stack: there are no arrays")
-    for position, tracer in enumerate(tracers := _common(arrays)):
+    for position, tracer in enumerate(tracers := _common("stack", arrays)):
         if tracer.shape != tracers[0].shape:
             raise ShapeError(
                 f"stack: array {position} has shape {list(tracer.shape)}, array 0 has "
@@ -286,9 +290,12 @@ def repeat(x: ArrayLike, repeats: int, /, *, axis: int) -> Array:
 
 
 @operation
-def tile(x: ArrayLike, repetitions: Sequence[int], /) -> Array:
-    """x repeated as a whole along each axis."""
+def tile(x: ArrayLike, repetitions: int | Sequence[int], /) -> Array:
+    """x repeated as a whole along each axis, or along the last one."""
     tracer = lift(x)
+    repetitions = [repetitions] if isinstance(repetitions, int) else repetitions
+    if any(whole(count) < 0 for count in repetitions):
+        raise ShapeError(f"tile: {list(repetitions)} repetitions")
     rank = max(tracer.ndim, len(repetitions))
     counts = (1,) * (rank - len(repetitions)) + tuple(repetitions)
     sizes = (1,) * (rank - tracer.ndim) + tracer.shape

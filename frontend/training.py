@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stepwell.frontend.array import Array
+from stepwell.frontend.errors import check_kind
 from stepwell.frontend.executable import Executable
 from stepwell.frontend.nn.module import Module, functional_call
 from stepwell.frontend.optim import Optimizer
@@ -26,6 +27,8 @@ class TrainStep:
     """
 
     def __init__(self, model: Module, loss: Loss, optimizer: Optimizer, device: str | None = None):
+        check_kind("train_step", model, Module)
+        check_kind("train_step", optimizer, Optimizer)
         self.model = model
         self.optimizer = optimizer
         self.steps = 0

@@ -24,6 +24,7 @@ from stepwell.frontend.dispatch import operation
 from stepwell.frontend.executable import Executable, Spec, default_device, describe, kind_of
 from stepwell.frontend.tracing import Tracer, isolated, user_location
 from stepwell.frontend.tree import Structure, flatten, paths, unflatten
+from stepwell.passes.target import target_named
 
 R = TypeVar("R")
 Argnums = int | Sequence[int]
@@ -43,6 +44,7 @@ class Jit(Generic[R]):
         donate_argnums: Argnums = (),
         device: str | None = None,
     ):
+        _check_callable("jit", function)
         functools.update_wrapper(self, function)
         self.function = function
         self._static = frozenset(_positions(static_argnums))
@@ -130,6 +132,11 @@ def _donated_leaves(args: Sequence[Any], donated: frozenset[int]) -> frozenset[i
     return frozenset(leaves)
 
 
+def _check_callable(name: str, function: object) -> None:
+    if not callable(function):
+        raise TypeError(f"{name}: takes a function, not a {type(function).__name__}")
+
+
 def jit(
     function: Callable[..., R],
     *,
@@ -158,6 +165,8 @@ def compile(
 
     `target` names what to compile for ("software", "desktop"); by default the device's.
     """
+    if target is not None:
+        target_named(target)
     return Jit(function, (), donate_argnums, device).lower(*specs, target=target)
 
 
@@ -170,6 +179,7 @@ def value_and_grad(
     has the structure of argument `argnums`, or is a tuple for several. Integer arrays in them get
     no gradient and are an error.
     """
+    _check_callable("grad", function)
     single = isinstance(argnums, int)
     positions = _positions(argnums)
 

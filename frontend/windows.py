@@ -38,6 +38,9 @@ def unfold(
     strides = each("unfold", "stride", stride, rank)
     dilations = each("unfold", "dilation", dilation, rank)
     padded = emit(PadOp(value.value, [0, 0, *low], [0, 0, *high], 0))
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel_size, dilations, strict=True)]
+    if any(n < span for n, span in zip(padded.shape[2:], spans, strict=True)):
+        raise ShapeError(f"unfold: windows span {spans} of {list(padded.shape[2:])} with padding")
     found = emit(WindowsOp(padded.value, kernel_size, strides, dilations))
     order = [0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank)]
     columns = value.shape[1] * prod(kernel_size)

@@ -43,11 +43,12 @@ from xdsl.dialects.builtin import (
     TensorType,
     UnitAttr,
 )
-from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from stepwell.dialects.build import append, clone
 from stepwell.dialects.emit import Emitter, memref_type
+from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.kernel import FuncOp, LaunchOp, LoopOp, ReturnOp
 from stepwell.dialects.linalg_ext import ScanOp
 from stepwell.passes.donation import donated_arguments, donations, is_step, scalar_slots
@@ -77,7 +78,8 @@ class BufferizeKernelsPass(ModulePass):
 
 def buffer_type(type: Attribute) -> MemRefType[Attribute]:
     """The buffer of a tensor."""
-    assert isinstance(type, TensorType), f"{type} is no tensor"
+    if not isinstance(type, TensorType):
+        raise UnsupportedError(f"functions of the host take and return tensors, not {type}")
     return memref_type(type.element_type, type.get_shape())
 
 
@@ -222,7 +224,11 @@ class _Host:
                 assert first is not None
                 self.module.body.block.insert_op_before(constant, first)
             return self.emit(memref.GetGlobalOp(name.data, buffer_type(value.type)))
-        assert isinstance(owner, tensor.EmptyOp), f"{owner} on the host"
+        if not isinstance(owner, tensor.EmptyOp):
+            assert isinstance(owner, Operation)
+            raise UnsupportedError(
+                f"{where(owner.location)}{owner.name}: the host launches kernels, and does no more"
+            )
         return self._allocate(value.type, output=True)
 
     def _allocate(self, type: Attribute, *, output: bool) -> SSAValue:

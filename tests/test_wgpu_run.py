@@ -184,6 +184,26 @@ def test_a_kernel_that_does_not_compile_is_named(folder: Path) -> None:
     assert outcome.stderr.startswith("wgpu-run: error: kernel 'scale_kernel' does not compile")
 
 
+CYCLE = """
+func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = func.call @main(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  func.return %0 : tensor<4xf32>
+}
+"""
+
+
+def test_what_is_no_array_and_what_never_ends(folder: Path) -> None:
+    np.savez("four.npz", x=np.arange(4, dtype=np.float32))
+    Path("cycle.mlir").write_text(CYCLE, "utf-8")
+    for arguments, text in (
+        (["cycle.mlir", "--arg", "four.npz", "--device", "reference"], "an archive of arrays"),
+        (["cycle.mlir", "--arg", "four.npy", "--device", "reference"], "calls itself never ends"),
+        (["cycle.mlir", "--arg", "four.npy"], "func.call: the host launches kernels"),
+    ):
+        outcome = call(wgpu_run_main, arguments)
+        assert outcome.code == 1 and text in outcome.stderr
+
+
 START = """
 func.func @main(%x: tensor<3x2000xf32>) -> tensor<3xf32> {
   %start = arith.constant 5.0 : f32

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 
@@ -154,11 +154,14 @@ def _number(text: str) -> bool | int | float | None:
 def _load(path: str) -> Values:
     try:
         # Mapped, so that a header that lies about the size costs nothing.
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise UsageError(f"--arg {path}: {error.strerror or 'not a .npy file'}") from None
     except Exception as error:  # NumPy's reader raises whatever a malformed header leads to.
         raise UsageError(f"--arg {path}: not a .npy file: {error!s:.200}") from None
+    if not isinstance(values, np.ndarray):
+        raise UsageError(f"--arg {path}: an archive of arrays, not one .npy file")
+    return cast(Values, values)
 
 
 def _write(results: Sequence[Values], paths: Sequence[str]) -> None:

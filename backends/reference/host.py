@@ -32,6 +32,8 @@ def _symbol(frame: Frame, op: Operation, name: str) -> Any:
 
 def _call(frame: Frame, op: func.CallOp, operands: list[Any]) -> Sequence[Any]:
     callee = _symbol(frame, op, op.callee.root_reference.data)
+    if op.parent_op() is callee:
+        raise failure(op, "a function that calls itself never ends")
     return Frame(frame.machine).run(callee.body.block, operands)
 
 

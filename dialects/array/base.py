@@ -9,6 +9,7 @@ Integers of 16, 8, 4 and 2 bits are for storage: operations that move elements t
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -160,8 +161,16 @@ def element_of(value: SSAValue) -> Attribute:
 
 
 def ints(values: Sequence[int]) -> DenseArrayBase[IntegerType]:
-    """An `array<i64: ...>` attribute."""
-    return _ints(tuple(values))
+    """An `array<i64: ...>` attribute. Raises: DTypeError for what is no integer."""
+    return _ints(tuple(map(whole, values)))
+
+
+def whole(value: object) -> int:
+    """A size, position or axis. Raises: DTypeError for what is no integer."""
+    try:
+        return operator.index(cast(Any, value))
+    except TypeError:
+        raise DTypeError(f"{value!r} is no integer") from None
 
 
 class CanonicalForm(HasCanonicalizationPatternsTrait):

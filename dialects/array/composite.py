@@ -57,7 +57,7 @@ from stepwell.dialects.array.elementwise import (
     SubtractOp,
 )
 from stepwell.dialects.array.indexing import OneHotOp, TakeAlongAxisOp, TakeOp, clamped
-from stepwell.dialects.array.logic import CastOp, GreaterEqualOp, GreaterOp, WhereOp
+from stepwell.dialects.array.logic import CastOp, EqualOp, GreaterEqualOp, GreaterOp, WhereOp
 from stepwell.dialects.array.random import RandomUniformOp
 from stepwell.dialects.array.reduction import MaxOp, SumOp
 from stepwell.dialects.array.shape import BroadcastOp, ReshapeOp, number
@@ -619,7 +619,8 @@ class RmsNormOp(CompositeOp):
 class CrossEntropyOp(CompositeOp):
     """The mean over all targets of logsumexp(logits) - logits[target], classes last.
 
-    Targets are class numbers (i32 or u32, clamped to the valid ones); f16 is computed in f32.
+    Targets are class numbers, i32 or u32; of one that is no class the loss is NaN. f16 is computed
+    in f32.
     """
 
     name = "array.cross_entropy"
@@ -653,6 +654,7 @@ class CrossEntropyOp(CompositeOp):
         logits, targets = _wide(arrays[0]), arrays[1].astype(np.int64)
         chosen = np.clip(targets, 0, logits.shape[-1] - 1)[..., None]
         right = np.take_along_axis(logits, chosen, -1)[..., 0]
+        right = np.where(chosen[..., 0] == targets, right, np.nan)
         losses = np.logaddexp.reduce(logits, axis=-1) - right
         return (np.asarray(losses.mean(), arrays[0].dtype),)
 
@@ -664,6 +666,8 @@ class CrossEntropyOp(CompositeOp):
         shape = shape_of(targets)
         at = emit(ReshapeOp(targets, [*shape, 1]))
         chosen = emit(ReshapeOp(emit(TakeAlongAxisOp(logits, at, len(shape))), shape))
+        is_class = emit(EqualOp(targets, clamped(emit, targets, shape_of(logits)[-1])))
+        chosen = emit(WhereOp(is_class, chosen, full_like(emit, math.nan, chosen)))
         losses = emit(SubtractOp(emit(LogSumExpOp(logits, len(shape))), chosen))
         total = emit(SumOp(losses, range(len(shape))))
         return (_as(emit, self._mean(emit, total), self.result),)

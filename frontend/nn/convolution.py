@@ -34,7 +34,7 @@ class _Convolution(Module):
             )
         whole = isinstance(kernel_size, int)
         self.kernel_size = (kernel_size,) * self.RANK if whole else tuple(kernel_size)
-        if len(self.kernel_size) != self.RANK:
+        if len(self.kernel_size) != self.RANK or min(self.kernel_size) < 1:
             raise ValueError(f"{name}: kernel_size {kernel_size} is no size of {self.RANK} axes")
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         first, second = (

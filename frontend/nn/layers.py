@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stepwell.frontend.array import Array
+from stepwell.frontend.errors import check_kind
 from stepwell.frontend.nn import functional as f
 from stepwell.frontend.nn import init
 from stepwell.frontend.nn.module import Module, Parameter
@@ -88,6 +89,7 @@ class ModuleList(Module):
 
     def append(self, module: Module) -> ModuleList:
         """Adds a module at the end."""
+        check_kind(type(self).__name__, module, Module)
         self._modules[str(len(self._modules))] = module
         return self
 

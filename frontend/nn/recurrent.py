@@ -45,6 +45,11 @@ class _Recurrent(Module):
         bidirectional: bool = False,
     ):
         super().__init__()
+        if min(input_size, hidden_size, num_layers) < 1:
+            raise ValueError(
+                f"{type(self).__name__}: sizes {input_size} and {hidden_size} and {num_layers} "
+                "layers are 1 or more"
+            )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, dropout
         self.bidirectional = bidirectional

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from stepwell.dialects.errors import StepwellError, unknown, where
+from stepwell.dialects.errors import StepwellError, UnsupportedError, unknown, where
 from stepwell.dialects.kernel import FuncOp
 from stepwell.passes.keyed import keyed
 from stepwell.passes.schedules import (
@@ -107,6 +107,9 @@ def _contractions(contraction: Contraction) -> list[Choice]:
 
 def chosen(frame: Frame, wanted: str) -> Choice:
     """The choice of that text; the best if empty. Raises: StepwellError if there is none."""
+    if not frame.outputs:
+        op = frame.kernel
+        raise UnsupportedError(f"{where(op.location)}kernel @{op.sym_name.data} writes nothing")
     found = choices(frame)
     if not wanted:
         return found[0]

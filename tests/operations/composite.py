@@ -103,8 +103,7 @@ def layer_norm_cases():
 
 def cross_entropy(logits, targets):
     rows = logits.reshape(-1, logits.shape[-1])
-    chosen = np.clip(targets.reshape(-1), 0, logits.shape[-1] - 1)
-    return np.mean(logsumexp(rows, 1) - rows[np.arange(len(rows)), chosen])
+    return np.mean(logsumexp(rows, 1) - rows[np.arange(len(rows)), targets.reshape(-1)])
 
 
 def cross_entropy_cases():
@@ -112,7 +111,7 @@ def cross_entropy_cases():
         for shape in [(3, 5), (7, 2), (2, 3, 5), (5,)]:
             yield Case(
                 f"{dtype}-{shape}",
-                (Argument(shape, dtype, ANY), Argument(shape[:-1], "i32", (-1, 6))),
+                (Argument(shape, dtype, ANY), Argument(shape[:-1], "i32", (0, shape[-1] - 1))),
                 lambda emit, *operands: emit(ops.CrossEntropyOp(*operands)),
                 cross_entropy,
                 gradient=(0,) if dtype == "f32" else (),
