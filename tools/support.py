@@ -34,7 +34,7 @@ def functions() -> str:
             operators = [op for op, made_of in _made_of().items() if function.__name__ in made_of]
             row = (name, first_line(function), _some(operators), _tested(name))
             families.setdefault(cast(str, function.__module__), []).append(row)
-    header = ("function", "what it computes", "ONNX operators", "called in")
+    header = ("function", "what it computes", "ONNX operators", "tested in")
     parts: list[str] = []
     for family, rows in sorted(families.items()):
         about = first_line(import_module(family))
@@ -50,7 +50,7 @@ def modules() -> str:
         home = name.rpartition(".")[0]
         if home not in ("sw", "sw.random"):
             homes.setdefault(home, []).append((name, first_line(value), _tested(name)))
-    header = ("name", "what it is", "called in")
+    header = ("name", "what it is", "tested in")
     return "".join(
         f"### {home}\n\n{first_line(import_module(HOMES[home]))}\n\n{table(header, sorted(rows))}\n"
         for home, rows in homes.items()
@@ -58,9 +58,9 @@ def modules() -> str:
 
 
 def _tested(name: str) -> str:
-    """The files whose tests call a public name."""
-    found = {test.partition("::")[0].removeprefix("test_") for test in _tests()[name]}
-    return _some(sorted(found))
+    """The file with most tests that call a public name: it changes seldom."""
+    files = Counter(test.partition("::")[0].removeprefix("test_") for test in _tests()[name])
+    return _some(sorted(files, key=lambda file: (-files[file], file))[:1])
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:
