@@ -35,6 +35,7 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.build import append, clone
 from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
+from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import BOUNDARY, Boundary, remark
 from stepwell.passes.crossings import join_crossings
@@ -60,11 +61,25 @@ class FuseKernelsPass(ModulePass):
         target = target_named(self.target)
         for function in list(op.body.block.ops):
             if isinstance(function, func.FuncOp) and function.body.blocks:
+                _split_attention(function.body.block, target.max_storage_buffers)
                 grouping = Grouping(function, target.max_storage_buffers)
                 grouping.run()
                 join_crossings(grouping, target)
                 join_siblings(grouping, target)
                 _outline(op, function, grouping, kernels, keys, target.max_storage_buffers)
+
+
+def _split_attention(block: Block, max_buffers: int) -> None:
+    """Gives each result of attention, or of a gradient, an operation of its own where a kernel of
+    them all would take too many buffers."""
+    for op in list(block.ops):
+        if isinstance(op, AttendingOp):
+            used = [result for result in op.results if result.first_use is not None]
+            if len({*op.operands}) + len(used) > max_buffers:
+                for result in used[1:]:
+                    copy = clone(op, {})
+                    block.insert_op_after(copy, op)
+                    result.replace_all_uses_with(copy.results[result.index])
 
 
 def _outline(

@@ -152,15 +152,12 @@ def attention_form(
     op: attention.AttendingOp, emit: Emitter, operands: Sequence[SSAValue]
 ) -> Sequence[SSAValue]:
     """Attention, or its gradients: one operation for that of the query, one for those of key and
-    value; one for each where there is a mask or shifts, as a kernel of both would take more buffers
-    than the eight that WebGPU guarantees."""
+    value."""
     types, given = [result.type for result in op.results], (op.scale, op.bounds)
     if not isinstance(op, attention.AttentionGradientOp):
         return emit.all(linalg_ext.AttentionOp(operands, types, *given))
     dquery = emit(linalg_ext.AttentionQueryGradientOp(operands, types[:1], *given))
     dkey, dvalue = emit.all(linalg_ext.AttentionKeyGradientOp(operands, types[1:], *given))
-    if len(operands) > op.FIXED:
-        _, dvalue = emit.all(linalg_ext.AttentionKeyGradientOp(operands, types[1:], *given))
     return dquery, dkey, dvalue
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shaders
 from lowering import Array, assert_close, on_device, program_of, traced
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 
@@ -254,6 +255,18 @@ def test_bounded_on_device(case: Any, target: str) -> None:
         arrays = [np.nan_to_num(array) for array in arrays]
     program = program_of(traced(function, arrays), target)
     check(on_device(program, arrays), wanted, np.float32, "")
+    if shaders.tint_command() is not None:
+        shaders.validate_tint([kernel.wgsl for kernel in program.kernels.values()])
+
+
+def test_one_kernel_where_it_may_have_more_buffers() -> None:
+    case = CASES[6]
+    arrays = operands(case, np.float32)
+    target = target_named("desktop-buffers10")
+    module = lower(traced(function_of(case[-1]), arrays), target, "buffers")
+    assert len([op for op in kernels_of(module) if "attention" in op.sym_name.data]) == 3
+    tiled = lower(module, target, "tiled", verify_each=True)
+    check(run(tiled, "main", arrays), expected(arrays, case[-1]), np.float32, "")
 
 
 def test_plans() -> None:
