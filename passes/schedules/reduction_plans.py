@@ -10,6 +10,7 @@ from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Block, Operation, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError
+from stepwell.dialects.webgpu import array_bytes
 from stepwell.dialects.linalg_ext import InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain, Fold, Place
@@ -91,17 +92,20 @@ def plans(domain: Domain, target: Target) -> list[Plan]:
     """
     rows = prod(extents(domain.parallel)) // domain.team
     length = prod(extents(domain.reduced))
-    tensors = max(1, len(_rows_read(domain)) + len(domain.crossings))
+    read = _rows_read(domain)
+    tensors = max(1, len(read) + len(domain.crossings))
+    bytes = sum(array_bytes((1 << 10,), structured.element_type(value)) for value in read)
+    wide = bytes / (len(read) << 10) if read else ELEMENT_BYTES
     if is_contiguous(domain, domain.reduced):
         width = WIDTH if length % WIDTH == 0 else 1
-        work = _Work(rows, length // width, width * tensors, _passes(domain), True, target)
+        work = _Work(rows, length // width, width * tensors, _passes(domain), True, target, wide)
         found = list(_along_rows(work, width, _beside_rows(domain)))
         if not target.tiles_in_workgroup_memory and shared_by_rows(domain):
             found = [_in_turn(plan, work) for plan in found]
     else:
         inner = extents(domain.parallel)[-1] if domain.parallel else 1
         row_width = WIDTH if inner % WIDTH == 0 and is_contiguous(domain, domain.parallel) else 1
-        work = _Work(rows // row_width, length, row_width * tensors, _passes(domain), False, target)
+        work = _Work(rows // row_width, length, row_width * tensors, _passes(domain), False, target, wide)
         found = list(_across_rows(work, row_width))
     # What crosses rows has its sums in registers.
     if domain.crossings:
@@ -125,6 +129,8 @@ class _Work:
     along_rows: bool
     """Whether neighbours in memory are in one row."""
     target: Target
+    bytes: float = ELEMENT_BYTES
+    """Of an element: of fewer, memory has soon given what threads are made for."""
 
     def threads(self, most: int) -> Iterator[int]:
         """Numbers of threads that may share a row."""
@@ -141,7 +147,7 @@ class _Work:
         steps = -(-self.steps // threads)
         idle = steps * threads / self.steps
         kept = PER_THREAD * min(steps, MANY) if self.along_rows else 0
-        waiting = 1 + PER_PASS / steps + kept
+        waiting = 1 + PER_PASS / steps * ELEMENT_BYTES / self.bytes + kept
         occupied = max(1, self._wanted() / (self.rows * threads))
         return self._reads(plan) * self._few(plan) * idle * waiting * occupied * self._apart(plan)
 
