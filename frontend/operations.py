@@ -23,6 +23,7 @@ from stepwell.frontend import (
     sampling,
     scans,
     scattering,
+    selection,
     shaping,
     sorting,
     windows,
@@ -46,6 +47,7 @@ from stepwell.frontend.reductions import *
 from stepwell.frontend.sampling import *
 from stepwell.frontend.scans import *
 from stepwell.frontend.scattering import *
+from stepwell.frontend.selection import *
 from stepwell.frontend.shaping import *
 from stepwell.frontend.sorting import *
 from stepwell.frontend.transformations import stop_gradient
@@ -71,6 +73,7 @@ __all__ += reductions.__all__
 __all__ += sampling.__all__
 __all__ += scans.__all__
 __all__ += scattering.__all__
+__all__ += selection.__all__
 __all__ += shaping.__all__
 __all__ += sorting.__all__
 __all__ += windows.__all__

@@ -12,14 +12,14 @@ functions at once, inside them from a new seed at each call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from stepwell.dialects.array import random as ops
 from stepwell.dialects.array.base import whole
 from stepwell.dialects.errors import DTypeError, ShapeError
-from stepwell.frontend import tracing
+from stepwell.frontend import building, tracing
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import as_float, axis_of, emit, lift
 from stepwell.frontend.creation import arange
@@ -225,13 +225,20 @@ def permutation(key: Array, x: Array | int, /, *, axis: int = 0) -> Array:
 
 def next_key() -> Array:
     """A key from the global stream."""
-    trace = tracing.current()
-    if trace is None:
+    if tracing.current() is None:
         return Array(np.array([0, next_seed()], np.uint32))
+    return key_of_call(next_seed)
+
+
+def key_of_call(read: Callable[[], np.uint32]) -> Array:
+    """In a traced function: a key, another one at each use, from the seed that `read` gives for
+    each call.
+    """
+    trace = building.trace()
 
     def seed() -> tuple[Tracer, Captured]:
-        return trace.argument((), uint32, SEED), Captured(SEED, next_seed)
+        return trace.argument((), uint32, SEED), Captured(SEED, read)
 
-    word = Tracer(trace, trace.capture(next_seed, seed))
+    word = Tracer(trace, trace.capture(read, seed))
     trace.keys += 1
     return fold_in(key(word), trace.keys)

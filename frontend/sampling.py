@@ -7,8 +7,9 @@ triangle (linear) or the cubic convolution of R. Keys (1981).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import reduce
-from math import ceil, floor, prod
+from math import ceil, floor, inf, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -17,9 +18,10 @@ from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.building import as_float, axis_of, lift
 from stepwell.frontend.contractions import einsum
+from stepwell.frontend.control import while_loop
 from stepwell.frontend.creation import linspace, meshgrid, ones_like, zeros_like
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.dtypes import int32
+from stepwell.frontend.dtypes import float32, int32
 from stepwell.frontend.elementwise import abs as absolute
 from stepwell.frontend.elementwise import (
     add,
@@ -28,9 +30,11 @@ from stepwell.frontend.elementwise import (
     logical_and,
     logical_or,
     maximum,
+    multiply,
     remainder,
     where,
 )
+from stepwell.frontend.elementwise import ceil as ceiled
 from stepwell.frontend.elementwise import floor as floored
 from stepwell.frontend.elementwise import round as rounded
 from stepwell.frontend.indexing import take, take_along_axis
@@ -460,7 +464,8 @@ def roi_align(
     (He 2017).
 
     A cell is the mean of sampling_ratio x sampling_ratio points read between elements; with "max"
-    the largest of their weighted neighbours, as ONNX has it. `aligned` places pixels by their
+    the largest of their weighted neighbours, as ONNX has it. A ratio of 0 takes as many points as
+    a cell is high and wide, rounded up, by a `while_loop`. `aligned` places pixels by their
     centers; without it a box has at least size 1.
     """
     value, regions = as_float(x), as_float(boxes)
@@ -469,31 +474,107 @@ def roi_align(
             f"roi_align: x {list(value.shape)} is not [n, c, h, w] or boxes "
             f"{list(regions.shape)} not [k, 4]"
         )
-    if sampling_ratio < 1:
-        raise ValueError("roi_align: the number of samples must be known: sampling_ratio >= 1")
-    sizes = each("roi_align", "output_size", output_size, 2)
+    if sampling_ratio < 0:
+        raise ValueError(f"roi_align: a sampling_ratio of {sampling_ratio}")
+    bins = each("roi_align", "output_size", output_size, 2)
     corners = regions * spatial_scale - (0.5 if aligned else 0.0)
-    at: list[Array] = []
-    for first, bins, size in ((1, sizes[0], value.shape[2]), (0, sizes[1], value.shape[3])):
-        start, stop = corners[:, first], corners[:, first + 2]
-        extent = stop - start if aligned else maximum(stop - start, 1.0)
-        count = bins * sampling_ratio
+    starts = [corners[:, i, None] for i in (1, 0)]
+    extents = [corners[:, i + 2, None] - corners[:, i, None] for i in (1, 0)]
+    if not aligned:
+        extents = [maximum(extent, 1.0) for extent in extents]
+    if not sampling_ratio:
+        grids = list(map(_grid, starts, extents, bins, value.shape[2:]))
+        return _adaptive(value, lift(images), grids, mode)
+    points: list[Array] = []
+    for start, extent, cells in zip(starts, extents, bins, strict=True):
+        count = cells * sampling_ratio
         steps = (np.arange(count, dtype=np.float32) + 0.5) / count
-        point = start[:, None] + extent[:, None] * lift(steps)
-        at.append(where(logical_or(point < -1, point > size), -2.0, maximum(point, 0.0)))
-    # Points just outside count as the edge; those far outside as zeros.
-    rows, columns = at[0][:, :, None], at[1][:, None, :]
-    shape = (regions.shape[0], *(size * sampling_ratio for size in sizes))
-    points = [broadcast_to(a, shape) for a in (rows, columns)]
-    outside = expand_dims(logical_or(points[0] < -1, points[1] < -1), axis=1)
-    held = [clip(p, 0, size - 1) for p, size in zip(points, value.shape[2:], strict=True)]
-    parts = [
-        where(outside, 0.0, pixel * share)
-        for pixel, share in _neighbours(take(value, lift(images), axis=0), held)
-    ]
+        points.append(start + extent * lift(steps))
+    parts = _weighted(take(value, lift(images), axis=0), points)
     total = reduce(maximum if mode == "max" else add, parts)
-    cells = reshape(
-        total,
-        [regions.shape[0], value.shape[1], sizes[0], sampling_ratio, sizes[1], sampling_ratio],
-    )
-    return (largest if mode == "max" else mean)(cells, axis=(3, 5))
+    sizes = [regions.shape[0], value.shape[1], bins[0], sampling_ratio, bins[1], sampling_ratio]
+    return (largest if mode == "max" else mean)(reshape(total, sizes), axis=(3, 5))
+
+
+def _crossed(
+    combine: Callable[[Array, Array], Array], rows: Array, columns: Array, count: int
+) -> Array:
+    """What [k, rows] and [k, columns] give together, for each channel: [k, 1, rows, columns]."""
+    shape = (count, 1, rows.shape[1], columns.shape[1])
+    parts = rows[:, None, :, None], columns[:, None, None, :]
+    return combine(*(broadcast_to(part, shape) for part in parts))
+
+
+def _weighted(x: Array, points: Sequence[Array]) -> list[Array]:
+    """The weighted neighbours in x[k, c, h, w] of points (y [k, rows], x [k, columns]), as
+    [k, c, rows, columns]. Points just outside count as the edge; those far outside as zeros.
+    """
+    shape = (x.shape[0], points[0].shape[1], points[1].shape[1])
+    at = [broadcast_to(points[0][:, :, None], shape), broadcast_to(points[1][:, None, :], shape)]
+    sizes = x.shape[2:]
+    beyond = [logical_or(p < -1, p > size) for p, size in zip(at, sizes, strict=True)]
+    outside = expand_dims(logical_or(*beyond), axis=1)
+    held = [clip(p, 0, size - 1) for p, size in zip(at, sizes, strict=True)]
+    return [where(outside, 0.0, pixel * share) for pixel, share in _neighbours(x, held)]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The points in the cells [k, cells] of regions along an axis: `count` [k, 1] of them in each
+    cell, the first at `origin`, `stride` [k, 1] apart. Those from `first` to before `end` are not
+    far outside; of these no cell has more than `most`.
+    """
+
+    count: Array
+    origin: Array
+    stride: Array
+    first: Array
+    end: Array
+    most: Array
+
+
+def _grid(start: Array, extent: Array, cells: int, size: int) -> _Grid:
+    """As many points in each of the cells as it is long, rounded up, on an axis of that size."""
+    # Quotients may be an ulp off on a GPU: what decides about the number are products.
+    near = ceiled(extent / cells)
+    near = where((near - 1) * cells >= extent, near - 1, near)
+    count = maximum(where(near * cells < extent, near + 1, near), 0.0)
+    length = extent / cells
+    stride = length / maximum(count, 1.0)
+    origin = start + length * lift(np.arange(cells, dtype=np.float32)) + stride / 2
+    step = where(stride > 0, stride, 1.0)
+    first = clip(floored((-1 - origin) / step), 0.0, count)
+    end = clip(ceiled((size - origin) / step) + 1, first, count)
+    # Several points of a cell are more than half an element apart.
+    most = clip(astype(largest(end - first), int32), 0, 2 * size + 6)
+    return _Grid(count, origin, stride, first, end, most)
+
+
+def _adaptive(x: Array, images: Array, grids: Sequence[_Grid], mode: str) -> Array:
+    """`roi_align` with other numbers of points in each region: in each round one point of each
+    cell. Points far outside, which are zeros, have no round.
+    """
+    rows, columns = grids
+    regions = images.shape[0]
+    number = _crossed(multiply, rows.count, columns.count, regions)
+    inside = _crossed(multiply, rows.end - rows.first, columns.end - columns.first, regions)
+    shape = (regions, x.shape[1], *inside.shape[2:])
+    zeros = lift(0, float32, shape)
+    skipped = logical_or(inside < number, number < 1)
+    first = zeros if mode == "avg" else where(skipped, zeros, -inf)
+
+    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        round_, total = state
+        turns = round_ // maximum(columns.most, 1), remainder(round_, maximum(columns.most, 1))
+        numbers = [g.first + astype(t, float32) for g, t in zip(grids, turns, strict=True)]
+        points = [g.origin + g.stride * n for g, n in zip(grids, numbers, strict=True)]
+        valid = [n < g.end for g, n in zip(grids, numbers, strict=True)]
+        held = _crossed(logical_and, valid[0], valid[1], regions)
+        parts = _weighted(take(x, images, axis=0), points)
+        if mode == "max":
+            return round_ + 1, maximum(total, where(held, reduce(maximum, parts), -inf))
+        return round_ + 1, total + where(held, reduce(add, parts), 0.0)
+
+    rounds = rows.most * columns.most
+    _, total = while_loop(lambda state: state[0] < rounds, step, (lift(0, int32), first))
+    return astype(total / maximum(number, 1.0) if mode == "avg" else total, x.dtype)

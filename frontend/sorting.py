@@ -27,28 +27,20 @@ from stepwell.frontend.elementwise import (
     less,
     logical_and,
     logical_or,
-    not_equal,
     where,
 )
-from stepwell.frontend.indexing import take, take_along_axis
+from stepwell.frontend.indexing import take_along_axis
 from stepwell.frontend.reductions import sum
-from stepwell.frontend.shaping import concat, slice_axis, squeeze, swapaxes
+from stepwell.frontend.shaping import slice_axis, squeeze, swapaxes
 from stepwell.frontend.tracing import Tracer
 
-__all__ = [
-    "argsort",
-    "compress",
-    "median",
-    "nonzero",
-    "quantile",
-    "searchsorted",
-    "sort",
-    "top_k",
-    "unique",
-]
+__all__ = ["argsort", "median", "quantile", "sort", "top_k"]
+
+LEAST_KEY = -(2**31)
+"""Below all keys of floats."""
 
 
-def _keys(x: Tracer) -> Array:
+def sort_keys(x: Tracer) -> Array:
     """i32 or u32 numbers in the order of x; NaN above all, both zeros equal."""
     if not x.dtype.is_float:
         return cast_to(x, int32) if x.dtype is bool_ else x
@@ -68,7 +60,7 @@ def _number(size: int, axis: int) -> Tracer:
 
 def _order(x: Tracer, descending: bool, count: int) -> Array:
     """The positions of the first `count` elements in order along the last axis, as i32."""
-    keys = _keys(x)
+    keys = sort_keys(x)
     if descending:
         keys = bitwise_invert(keys)
     size = x.shape[-1]
@@ -165,81 +157,3 @@ def quantile(
 def median(x: ArrayLike, /, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """The middle element, or the mean of the two in the middle."""
     return quantile(x, 0.5, axis=axis, keepdims=keepdims)
-
-
-@operation
-def searchsorted(
-    x: ArrayLike, values: ArrayLike, /, *, side: Literal["left", "right"] = "left"
-) -> Array:
-    """Where values go into the sorted vector x, as i32: before equal elements, or behind them."""
-    ordered, wanted = lift(x), lift(values)
-    column = wanted.reshape((*wanted.shape, 1))
-    below = less(ordered, column) if side == "left" else ordered <= column
-    return sum(astype(below, int32), axis=-1)
-
-
-def _first_positions(x: Tracer, size: int) -> Array:
-    """The positions of the first `size` true elements of a vector, in order."""
-    # False sorts before True: what is wanted comes first in falling order.
-    return _order(x, descending=True, count=size)
-
-
-@operation
-def nonzero(x: ArrayLike, /, *, size: int, fill_value: int = 0) -> tuple[Array, ...]:
-    """The positions of the first `size` elements that are not 0, in row-major order: i32 arrays
-    of that length, one for each axis, filled up with `fill_value`.
-    """
-    mask = cast_to(lift(x), bool_)
-    flat = lift(mask.reshape(-1))
-    count = sum(astype(flat, int32))
-    size_ = min(size, flat.size)
-    places = _first_positions(flat, size_)
-    if size > size_:
-        places = concat([places, lift(0, int32, (size - size_,))])
-    valid = emit(IotaOp((size,), 0, DTYPES["i32"])) < count
-    result: list[Array] = []
-    step = flat.size
-    for extent in mask.shape:
-        step = step // extent if extent else 1
-        place = (places // step if step else places) % extent if extent else places
-        result.append(where(valid, place, fill_value))
-    return tuple(result)
-
-
-@operation
-def compress(
-    condition: ArrayLike, x: ArrayLike, /, *, size: int, axis: int = 0, fill_value: float = 0
-) -> Array:
-    """The first `size` elements along an axis at which the condition holds, then `fill_value`."""
-    value = lift(x)
-    along = axis_of("compress", axis, value.ndim)
-    if lift(condition).ndim != 1:
-        raise ShapeError(f"compress: a condition of shape {list(lift(condition).shape)}, not [n]")
-    (rows,) = nonzero(condition, size=size)
-    count = sum(astype(cast_to(lift(condition), bool_), int32))
-    taken = lift(take(value, rows, axis=along))
-    valid = emit(IotaOp((size,), 0, DTYPES["i32"])) < count
-    shape = [1] * value.ndim
-    shape[along] = size
-    return where(valid.reshape(tuple(shape)), taken, fill_value)
-
-
-@operation
-def unique(
-    x: ArrayLike, /, *, size: int, fill_value: float = 0
-) -> tuple[Array, Array, Array, Array]:
-    """The first `size` different elements of x in order, filled up with `fill_value`; how often
-    each occurs; the place of each element of x among all different ones; and how many these are.
-    """
-    value = lift(x)
-    flat = lift(value.reshape(-1))
-    ordered = lift(sort(flat))
-    ahead = concat([lift(True, bool_, (min(flat.size, 1),)), not_equal(ordered[1:], ordered[:-1])])
-    values = compress(ahead, ordered, size=size, fill_value=fill_value)
-    number = sum(astype(ahead, int32))
-    # An element's place is the number of different ones below it.
-    below = logical_and(ahead, less(ordered, flat.reshape((-1, 1))))
-    places = sum(astype(below, int32), axis=-1)
-    own = equal(emit(IotaOp((size, 1), 0, DTYPES["i32"])), places)
-    counts = sum(astype(own, int32), axis=-1)
-    return values, counts, places.reshape(value.shape), number

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="INPUT=N,N...",
         help="the value of an input that decides about shapes",
     )
+    parser.add_argument("--seed", type=int, help="of a model that draws random numbers")
     parser.add_argument("--to", default="array", choices=[stage.name for stage in STAGES])
     parser.add_argument("--target", default="software", help="for stages below array")
     return parser
@@ -57,8 +58,9 @@ def _assignment(text: str) -> tuple[str, list[int]]:
 def run(arguments: argparse.Namespace) -> None:
     """Writes what the command line asks for."""
     from stepwell.frontend import onnx
+    from stepwell.frontend.executable import SEED
 
-    model = onnx.load(arguments.model)
+    model = onnx.load(arguments.model, seed=arguments.seed)
     shapes = dict(map(_assignment, arguments.shape))
     values: dict[str, np.ndarray[Any, Any]] = {}
     for name, numbers in map(_assignment, arguments.value):
@@ -73,8 +75,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.weights is not None:
         from safetensors.numpy import save_file
 
-        tensors = {c.name: np.ascontiguousarray(c.read()) for c in executable.captured}
-        save_file(tensors, arguments.weights)
+        weights = [c for c in executable.captured if c.name != SEED]
+        save_file({c.name: np.ascontiguousarray(c.read()) for c in weights}, arguments.weights)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

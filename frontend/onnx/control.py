@@ -25,7 +25,7 @@ from stepwell.frontend import operations as sw
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import trace
 from stepwell.frontend.onnx.dtypes import array
-from stepwell.frontend.onnx.registry import Node, NotKnownError, Value
+from stepwell.frontend.onnx.registry import Node, NotKnownError, Operand
 from stepwell.frontend.tracing import Tracer
 
 _WRITTEN_OUT = 4096
@@ -35,14 +35,14 @@ _ENDLESS = 2**31 - 1
 _REFUSALS = (StepwellError, ValueError, TypeError)
 
 R = TypeVar("R")
-Body: TypeAlias = Callable[[Sequence[Value]], list[Value]]
+Body: TypeAlias = Callable[[Sequence[Operand]], list[Operand]]
 """A graph inside of a node: its outputs for its inputs."""
 
 
 class Graphs(Protocol):
     """What a node's own graphs give, and what can be done about operands that are not known."""
 
-    def __call__(self, attribute: str, inputs: Sequence[Value]) -> list[Value]:
+    def __call__(self, attribute: str, inputs: Sequence[Operand]) -> list[Operand]:
         """The outputs of the graph. Raises: UnsupportedError."""
         ...
 
@@ -54,7 +54,7 @@ class Graphs(Protocol):
 # If
 
 
-def _if(node: Node, operands: Sequence[Value | None], graphs: Graphs) -> list[Value]:
+def _if(node: Node, operands: Sequence[Operand | None], graphs: Graphs) -> list[Operand]:
     """The branch that is known to be taken, or both and a choice when the program runs."""
     (condition,) = operands
     assert condition is not None
@@ -88,9 +88,9 @@ def _is_setting(condition: Array) -> bool:
     )
 
 
-def _either(condition: Array, graphs: Graphs) -> list[Value]:
+def _either(condition: Array, graphs: Graphs) -> list[Operand]:
     """The values of one branch or of the other. What is known in both, and the same, stays so."""
-    branches: list[list[Value]] = []
+    branches: list[list[Operand]] = []
 
     def branch(name: str) -> list[Array]:
         branches.append(graphs(name, []))
@@ -102,7 +102,7 @@ def _either(condition: Array, graphs: Graphs) -> list[Value]:
     return [a if _same(a, b) else c for a, b, c in zip(*branches, chosen, strict=True)]
 
 
-def _same(one: Value, other: Value) -> bool:
+def _same(one: Operand, other: Operand) -> bool:
     """Whether both are known, and the same."""
     known = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
     return known and one.dtype == other.dtype and np.array_equal(one, other)
@@ -115,14 +115,14 @@ Most: TypeAlias = "int | Array | None"
 """The steps of a loop that no condition ends; None where there is no limit."""
 
 
-def _loop(node: Node, operands: Sequence[Value | None], graphs: Graphs) -> list[Value]:
+def _loop(node: Node, operands: Sequence[Operand | None], graphs: Graphs) -> list[Operand]:
     trips, condition, *given = operands
     # The condition is the first state. One that is not given stays true.
     going = np.array(True) if condition is None else condition.reshape(())
-    states: list[Value] = [going, *(value for value in given if value is not None)]
+    states: list[Operand] = [going, *(value for value in given if value is not None)]
     collects = len(node.get("body").output) > len(states)
 
-    def body(inputs: Sequence[Value]) -> list[Value]:
+    def body(inputs: Sequence[Operand]) -> list[Operand]:
         going, *results = graphs("body", inputs)
         return [going.reshape(()), *results]
 
@@ -148,7 +148,7 @@ def _loop(node: Node, operands: Sequence[Value | None], graphs: Graphs) -> list[
     return _written_out(body, most, states, why)
 
 
-def _most(trips: Value | None, going: Value) -> Most:
+def _most(trips: Operand | None, going: Operand) -> Most:
     if isinstance(going, np.ndarray) and not going.item():
         return 0
     if trips is None or isinstance(trips, Array):
@@ -156,7 +156,7 @@ def _most(trips: Value | None, going: Value) -> Most:
     return None if trips.item() >= _ENDLESS else max(trips.item(), 0)
 
 
-def _is_arithmetic(body: Body, most: int | None, states: Sequence[Value]) -> bool:
+def _is_arithmetic(body: Body, most: int | None, states: Sequence[Operand]) -> bool:
     """Whether all that the loop takes and gives is known, as far as its first step tells."""
     if most is not None and not 0 < most <= _WRITTEN_OUT:
         return False
@@ -172,10 +172,10 @@ def _is_arithmetic(body: Body, most: int | None, states: Sequence[Value]) -> boo
 
 
 def _written_out(
-    body: Body, most: int | None, states: Sequence[Value], why: str = "it is arithmetic"
-) -> list[Value]:
+    body: Body, most: int | None, states: Sequence[Operand], why: str = "it is arithmetic"
+) -> list[Operand]:
     """The results of steps one after another."""
-    collected: list[Sequence[Value]] = []
+    collected: list[Sequence[Operand]] = []
     while len(collected) != most:
         if len(collected) == _WRITTEN_OUT:
             raise UnsupportedError(f"more than {_WRITTEN_OUT} steps cannot be written out: {why}")
@@ -191,14 +191,14 @@ def _written_out(
     return [*states[1:], *(_stacked(values) for values in zip(*collected, strict=True))]
 
 
-def _stacked(values: Sequence[Value]) -> Value:
+def _stacked(values: Sequence[Operand]) -> Operand:
     known = [value for value in values if isinstance(value, np.ndarray)]
     return np.stack(known) if len(known) == len(values) else sw.stack([array(v) for v in values])
 
 
 def _rolled(
-    body: Body, most: Most, states: Sequence[Value], constants: set[int], collects: bool
-) -> list[Value]:
+    body: Body, most: Most, states: Sequence[Operand], constants: set[int], collects: bool
+) -> list[Operand]:
     """The loop as one of `array`, in which the states at the positions `constants` stay."""
     step = _Step(body, states, constants)
     if isinstance(most, int) and (0 in constants or most == 0):
@@ -240,16 +240,16 @@ class _ChangesError(Exception):
 class _Step:
     """A step for all steps: it takes and gives `carried` states, and others are constants."""
 
-    def __init__(self, body: Body, states: Sequence[Value], constants: set[int]):
+    def __init__(self, body: Body, states: Sequence[Operand], constants: set[int]):
         self._body, self._states, self._constants = body, states, constants
         self.carried = [array(v) for i, v in enumerate(states) if i not in constants]
 
-    def states(self, carried: Sequence[Array]) -> list[Value]:
+    def states(self, carried: Sequence[Array]) -> list[Operand]:
         """All states, where the others are these."""
         others = iter(carried)
         return [v if i in self._constants else next(others) for i, v in enumerate(self._states)]
 
-    def __call__(self, inputs: Sequence[Value]) -> tuple[list[Array], list[Array]]:
+    def __call__(self, inputs: Sequence[Operand]) -> tuple[list[Array], list[Array]]:
         """The next carried states, and what is collected. Raises: _ChangesError."""
         results = self._body(inputs)
         changed = {i for i in self._constants if not _same(results[i], self._states[i])}
@@ -260,7 +260,7 @@ class _Step:
         return after, [array(value) for value in results[count:]]
 
 
-def _with_constants(states: Sequence[Value], loop: Callable[[set[int]], R]) -> R:
+def _with_constants(states: Sequence[Operand], loop: Callable[[set[int]], R]) -> R:
     """The loop, given the positions of known integers that no step changes.
 
     That all stay is assumed first, and then those that the steps changed are left out. Floats
@@ -279,8 +279,8 @@ def _with_constants(states: Sequence[Value], loop: Callable[[set[int]], R]) -> R
 # Scan
 
 
-def _scan(node: Node, operands: Sequence[Value | None], graphs: Graphs) -> list[Value]:
-    def body(inputs: Sequence[Value]) -> list[Value]:
+def _scan(node: Node, operands: Sequence[Operand | None], graphs: Graphs) -> list[Operand]:
+    def body(inputs: Sequence[Operand]) -> list[Operand]:
         return graphs("body", inputs)
 
     if node.opset < 9:
@@ -300,7 +300,7 @@ def _scan(node: Node, operands: Sequence[Value | None], graphs: Graphs) -> list[
     return [*last, *(sw.moveaxis(y, 0, axis) for y, axis in zip(ys, axes[1], strict=True))]
 
 
-def _scan_of_batches(node: Node, operands: Sequence[Value | None], body: Body) -> list[Value]:
+def _scan_of_batches(node: Node, operands: Sequence[Operand | None], body: Body) -> list[Operand]:
     """A scan for each element of the batch that all states and slices of opset 8 have."""
     lengths, *given = operands
     if lengths is not None:
@@ -319,11 +319,11 @@ def _scan_of_batches(node: Node, operands: Sequence[Value | None], body: Body) -
 
 def _scanned(
     body: Body,
-    states: Sequence[Value],
+    states: Sequence[Operand],
     xs: Sequence[Array],
     inputs: Sequence[int],
     outputs: Sequence[int],
-) -> tuple[list[Value], list[Array]]:
+) -> tuple[list[Operand], list[Array]]:
     """The last states and the ys of a scan along first axes; directions of 1 go backwards."""
     reverse = all(inputs)
 
@@ -331,7 +331,7 @@ def _scanned(
         pairs = zip(values, directions, strict=True)
         return [v if bool(backwards) == reverse else sw.flip(v, axis=0) for v, backwards in pairs]
 
-    def loop(constants: set[int]) -> tuple[list[Value], list[Array]]:
+    def loop(constants: set[int]) -> tuple[list[Operand], list[Array]]:
         step = _Step(body, states, constants)
         last, ys = sw.scan(
             lambda carried, slices: step([*step.states(carried), *slices]),
@@ -342,6 +342,6 @@ def _scanned(
     return _with_constants(states, loop)
 
 
-Control: TypeAlias = "Callable[[Node, Sequence[Value | None], Graphs], list[Value]]"
+Control: TypeAlias = "Callable[[Node, Sequence[Operand | None], Graphs], list[Operand]]"
 CONTROL: dict[str, Control] = {"If": _if, "Loop": _loop, "Scan": _scan}
 """The operators whose nodes have graphs of their own."""

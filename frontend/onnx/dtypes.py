@@ -25,7 +25,7 @@ from stepwell.frontend.dtypes import (
     to_numpy,
     uint32,
 )
-from stepwell.frontend.onnx.registry import Value
+from stepwell.frontend.onnx.registry import Bounded, Operand, Value
 
 _COMPUTED: dict[int, DType] = {
     TensorProto.FLOAT: float32,
@@ -37,6 +37,8 @@ _COMPUTED: dict[int, DType] = {
     **{TensorProto.DataType.Value(dtype.long_name.upper()): dtype for dtype in NARROW},
 }
 _ELEMENTS = {dtype: element for element, dtype in reversed(_COMPUTED.items())}
+
+UNKNOWN_SIZE = "its size depends on values that are known only when the model runs"
 
 _doubles: ContextVar[DType | None] = ContextVar("doubles", default=None)
 
@@ -69,7 +71,7 @@ def numpy_dtype(element: int) -> np.dtype[Any]:
     return helper.tensor_dtype_to_np_dtype(element)
 
 
-def element_of(value: Value) -> int:
+def element_of(value: Operand) -> int:
     """The element type of an operand."""
     if isinstance(value, Array):
         return _ELEMENTS[value.dtype]
@@ -77,7 +79,11 @@ def element_of(value: Value) -> int:
 
 
 def array(value: Value) -> Array:
-    """An operand as an array. Raises: UnsupportedError where its dtype cannot hold its numbers."""
+    """An operand as an array. Raises: UnsupportedError where its dtype cannot hold its numbers, or
+    its size is not known.
+    """
+    if isinstance(value, Bounded):
+        raise UnsupportedError(UNKNOWN_SIZE)
     if isinstance(value, Array):
         return value
     try:

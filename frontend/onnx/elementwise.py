@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
-
-import numpy as np
 
 from stepwell.dialects.array.elementwise import DivideOp
 from stepwell.dialects.errors import UnsupportedError
@@ -14,8 +12,12 @@ from stepwell.frontend import operations as sw
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import as_number, emit, promote
 from stepwell.frontend.dtypes import DType, int32
+from stepwell.frontend.onnx.bounded import elementwise
 from stepwell.frontend.onnx.dtypes import computed, numpy_dtype
-from stepwell.frontend.onnx.registry import Node, Result, Value, handler, plain
+from stepwell.frontend.onnx.registry import Node, Result, handler, plain
+
+_elementwise = partial(handler, bounded=elementwise)
+_plain = partial(plain, bounded=elementwise)
 
 _PLAIN: dict[str, Callable[..., Any]] = {
     "Abs": sw.abs, "Acos": sw.acos, "Acosh": sw.acosh,
@@ -33,7 +35,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 for _name, _function in _PLAIN.items():
-    plain(_name, _function)
+    _plain(_name, _function)
 
 _BINARY: dict[str, Callable[..., Any]] = {
     "Add": sw.add, "And": sw.logical_and, "Equal": sw.equal, "Greater": sw.greater,
@@ -42,7 +44,7 @@ _BINARY: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-@handler(*_BINARY)
+@_elementwise(*_BINARY)
 def _binary(node: Node, x: Array, y: Array) -> Result:
     return _BINARY[node.op](x, _aligned(node, x, y))
 
@@ -57,13 +59,13 @@ def _aligned(node: Node, x: Array, y: Array) -> Array:
     return sw.reshape(y, [*y.shape, *[1] * (x.ndim - axis % x.ndim - y.ndim)])
 
 
-@handler("Div")
+@_elementwise("Div")
 def _divide(node: Node, x: Array, y: Array) -> Result:
     (a, b), _ = promote("Div", x, _aligned(node, x, y))
     return emit(DivideOp(a.value, b.value))
 
 
-@handler("Mod")
+@_elementwise("Mod")
 def _mod(node: Node, x: Array, y: Array) -> Result:
     if node.get("fmod", 0):
         return sw.fmod(x, y)
@@ -75,7 +77,7 @@ def _mod(node: Node, x: Array, y: Array) -> Result:
     return sw.where(sw.equal(rest, 0.0), sw.copysign(rest, y), turned)
 
 
-@handler("Pow")
+@_elementwise("Pow")
 def _pow(node: Node, x: Array, y: Array) -> Result:
     y = _aligned(node, x, y)
     if x.dtype.is_float:
@@ -91,7 +93,7 @@ def _pow(node: Node, x: Array, y: Array) -> Result:
     return result
 
 
-@handler("BitShift")
+@_elementwise("BitShift")
 def _shift(node: Node, x: Array, y: Array) -> Result:
     x, y = as_number(x), as_number(y)
     bits = sw.bitcast(y, "u32")
@@ -107,25 +109,25 @@ def _variadic(function: Callable[[Array, Array], Array]) -> Callable[..., Array]
     return lambda *operands: reduce(function, operands)
 
 
-plain("Max", _variadic(sw.maximum))
-plain("Min", _variadic(sw.minimum))
-plain("Sum", _variadic(sw.add))
-plain("Mean", lambda *operands: reduce(sw.add, operands) / len(operands))
+_plain("Max", _variadic(sw.maximum))
+_plain("Min", _variadic(sw.minimum))
+_plain("Sum", _variadic(sw.add))
+_plain("Mean", lambda *operands: reduce(sw.add, operands) / len(operands))
 
 
-@handler("Clip")
+@_elementwise("Clip")
 def _clip(node: Node, x: Array, low: Array | None = None, high: Array | None = None) -> Result:
     bottom = node.get("min") if low is None else low
     top = node.get("max") if high is None else high
     return sw.clip(x, bottom, top)
 
 
-@handler("Cast")
+@_elementwise("Cast")
 def _cast(node: Node, x: Array) -> Result:
     return _converted(x, computed(node.get("to")))
 
 
-@handler("CastLike")
+@_elementwise("CastLike")
 def _cast_like(node: Node, x: Array, like: Array) -> Result:
     return _converted(x, like.dtype)
 
@@ -136,7 +138,7 @@ def _converted(x: Array, dtype: DType) -> Array:
     return sw.astype(through, dtype)
 
 
-@handler("BitCast")
+@_elementwise("BitCast")
 def _bit_cast(node: Node, x: Array) -> Result:
     if numpy_dtype(node.get("to")).itemsize == 8:
         raise UnsupportedError("the bits of 64-bit numbers, which are computed in 32")
@@ -145,7 +147,7 @@ def _bit_cast(node: Node, x: Array) -> Result:
     return (sw.astype if target.is_narrow else sw.bitcast)(x, target)
 
 
-@handler("IsInf")
+@_elementwise("IsInf")
 def _is_inf(node: Node, x: Array) -> Result:
     found = sw.isinf(x)
     if not node.get("detect_positive", 1):
@@ -155,64 +157,47 @@ def _is_inf(node: Node, x: Array) -> Result:
     return found
 
 
-@handler("Gelu")
+@_elementwise("Gelu")
 def _gelu(node: Node, x: Array) -> Result:
     return sw.gelu(x, approximate=node.get("approximate", "none"))
 
 
-@handler("Elu")
+@_elementwise("Elu")
 def _elu(node: Node, x: Array) -> Result:
     return sw.elu(x, node.get("alpha", 1.0))
 
 
-@handler("Celu")
+@_elementwise("Celu")
 def _celu(node: Node, x: Array) -> Result:
     return sw.celu(x, node.get("alpha", 1.0))
 
 
-@handler("Selu")
+@_elementwise("Selu")
 def _selu(node: Node, x: Array) -> Result:
-    return sw.selu(
-        x, node.get("alpha", 1.6732631921768188), node.get("gamma", 1.0507010221481323)
-    )
+    return sw.selu(x, node.get("alpha", 1.6732631921768188), node.get("gamma", 1.0507010221481323))
 
 
-@handler("LeakyRelu")
+@_elementwise("LeakyRelu")
 def _leaky_relu(node: Node, x: Array) -> Result:
     return sw.leaky_relu(x, node.get("alpha", 0.01))
 
 
-@handler("ThresholdedRelu")
+@_elementwise("ThresholdedRelu")
 def _thresholded_relu(node: Node, x: Array) -> Result:
     return sw.thresholded_relu(x, node.get("alpha", 1.0))
 
 
-@handler("HardSigmoid")
+@_elementwise("HardSigmoid")
 def _hard_sigmoid(node: Node, x: Array) -> Result:
     return sw.hard_sigmoid(x, node.get("alpha", 0.2), node.get("beta", 0.5))
 
 
-@handler("Shrink")
+@_elementwise("Shrink")
 def _shrink(node: Node, x: Array) -> Result:
     shrunk = sw.softshrink(x, node.get("lambd", 0.5), node.get("bias", 0.0))
     return sw.astype(shrunk, x.dtype)
 
 
-@handler("Swish")
+@_elementwise("Swish")
 def _swish(node: Node, x: Array) -> Result:
     return x * sw.sigmoid(x * node.get("alpha", 1.0))
-
-
-@handler("Dropout", known=[1, 2])
-def _dropout(
-    node: Node, x: Array, ratio: Value | None = None, training: Value | None = None
-) -> Result:
-    if training is not None and not isinstance(training, np.ndarray):
-        raise UnsupportedError("training_mode must be known when the model is compiled")
-    share = node.get("ratio", 0.5) if ratio is None else ratio
-    if training is not None and bool(training) and float(np.asarray(share)) > 0:
-        raise UnsupportedError("random numbers that equal another system's are not to be had")
-    kept = np.ones(x.shape, np.bool_)
-    return x, kept
-
-

@@ -20,9 +20,10 @@ from stepwell.frontend.array import Array
 from stepwell.frontend.building import trace
 from stepwell.frontend.dtypes import ALL
 from stepwell.frontend.nn.module import Buffer
+from stepwell.frontend.onnx.bounded import unwrapped
 from stepwell.frontend.onnx.checking import check
 from stepwell.frontend.onnx.control import CONTROL
-from stepwell.frontend.onnx.dtypes import array, computes_doubles, held
+from stepwell.frontend.onnx.dtypes import UNKNOWN_SIZE, array, computes_doubles, held
 from stepwell.frontend.onnx.folding import (
     NotFoldedError,
     body_of,
@@ -30,11 +31,12 @@ from stepwell.frontend.onnx.folding import (
     foldable,
     of_its_type,
 )
-from stepwell.frontend.onnx.registry import HANDLERS, Node, NotKnownError, Value
+from stepwell.frontend.onnx.registry import HANDLERS, Bounded, Node, NotKnownError, Operand, Value
 from stepwell.frontend.tracing import named
 
 _FAMILIES = (
-    "attention contrib elementwise fourier networks quantization recurrent reduction resize shape"
+    "attention contrib elementwise fourier networks noise quantization recurrent reduction resize "
+    "selection shape"
 )
 for _family in _FAMILIES.split():
     import_module(f"stepwell.frontend.onnx.{_family}")
@@ -150,7 +152,8 @@ class _Run:
         operands = scope.operands(node.proto)
         own = _domain(node.proto.domain) == ""
         if own and node.op in CONTROL:
-            return CONTROL[node.op](node, operands, _Graphs(self._opsets, node, scope))
+            plain, _ = unwrapped(node, None, operands)
+            return CONTROL[node.op](node, plain, _Graphs(self._opsets, node, scope))
         handler = HANDLERS.get(node.key)
         if (own or handler is None) and foldable(node, operands):
             try:
@@ -158,23 +161,25 @@ class _Run:
             except NotFoldedError:
                 if handler is None:
                     raise
+        plain, wrapped = unwrapped(node, handler, operands)
         if handler is None:
-            return self._expanded(node, operands, scope)
+            return self._expanded(node, plain, scope)
         for position in handler.known:
-            if position < len(operands) and isinstance(operands[position], Array):
+            if position < len(plain) and isinstance(plain[position], Array):
                 raise scope.not_known(node, position)
+        unchanged = handler.known | handler.either
         given = [
-            operand if operand is None or position in handler.known else array(operand)
-            for position, operand in enumerate(operands)
+            operand if operand is None or position in unchanged else array(operand)
+            for position, operand in enumerate(plain)
         ]
         result = handler.function(node, *given)
         if result is None:
-            return self._expanded(node, operands, scope)
+            return list(map(wrapped, self._expanded(node, plain, scope)))
         results = result if isinstance(result, tuple | list) else [result]
-        return of_its_type(node, given, results)
+        return list(map(wrapped, of_its_type(node, given, results)))
 
     def _expanded(
-        self, node: Node, operands: Sequence[Value | None], scope: _Scope
+        self, node: Node, operands: Sequence[Operand | None], scope: _Scope
     ) -> Sequence[Any]:
         """The results of the function that defines an operator."""
         body = body_of(node, operands)
@@ -203,7 +208,7 @@ class _Graphs:
         self._opsets, self._node, self._scope = opsets, node, scope
         self._weights: dict[str, dict[str, Value]] = {}
 
-    def __call__(self, attribute: str, inputs: Sequence[Value]) -> list[Value]:
+    def __call__(self, attribute: str, inputs: Sequence[Operand]) -> list[Operand]:
         graph: GraphProto = self._node.get(attribute)
         names = [value.name for value in graph.input]
         if attribute not in self._weights:
@@ -219,7 +224,11 @@ class _Graphs:
         inside = _Run(self._opsets)
         inside.nodes(graph.node, inner)
         inside.finish()
-        return inner.results(output.name for output in graph.output)
+        results = inner.results(output.name for output in graph.output)
+        for output, result in zip(graph.output, results, strict=True):
+            if isinstance(result, Bounded):
+                raise UnsupportedError(f"{output.name!r} in its {attribute}: {UNKNOWN_SIZE}")
+        return [result for result in results if not isinstance(result, Bounded)]
 
     def must_know(self, position: int, why: str) -> NoReturn:
         raise self._scope.not_known(self._node, position, why)

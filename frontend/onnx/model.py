@@ -19,7 +19,8 @@ from stepwell.frontend.dtypes import DType, DTypeLike, as_dtype
 from stepwell.frontend.executable import Executable, Spec
 from stepwell.frontend.onnx.dtypes import computed, doubles, held, numpy_dtype
 from stepwell.frontend.onnx.importer import Graph, declared_shape, element_of, weight
-from stepwell.frontend.onnx.registry import NotKnownError, Value
+from stepwell.frontend.onnx.noise import seeded, seeds
+from stepwell.frontend.onnx.registry import Bounded, NotKnownError, Value
 from stepwell.frontend.transformations import jit
 
 
@@ -29,11 +30,16 @@ class Model:
     """
 
     def __init__(
-        self, model: ModelProto, device: str | None = None, float64: DTypeLike | None = None
+        self,
+        model: ModelProto,
+        device: str | None = None,
+        float64: DTypeLike | None = None,
+        seed: int | None = None,
     ):
         self._graph = Graph(model)
         self._device = device
         self._doubles = None if float64 is None else as_dtype(float64)
+        self._seeds = None if seed is None else seeds(seed)
         self.inputs = {i.name: _Declared(i) for i in self._graph.inputs}
         self.outputs = {o.name: _Declared(o) for o in self._graph.outputs}
         self.specialized: set[str] = set()
@@ -55,7 +61,7 @@ class Model:
         if missing:
             raise ArgumentError(f"inputs {', '.join(missing)} are missing")
         _check_symbols(self.inputs, {name: value.shape for name, value in given.items()})
-        with doubles(self._doubles):
+        with doubles(self._doubles), seeded(self._seeds):
             results = self._specialize(given, lambda compiled: compiled.lower(given))(given)
         return {name: declared.typed(results[name]) for name, declared in self.outputs.items()}
 
@@ -76,7 +82,7 @@ class Model:
                     f"there is no input {name!r}: they are {', '.join(self.inputs)}"
                 )
         given: dict[str, Any] = {}
-        with doubles(self._doubles):
+        with doubles(self._doubles), seeded(self._seeds):
             for name, declared in sorted(self.inputs.items()):
                 if values is not None and name in values:
                     value = np.asarray(values[name], numpy_dtype(declared.element))
@@ -142,14 +148,21 @@ class _Compiled:
         """What was compiled last."""
         names = [output.name for output in graph.outputs]
         self._constants: dict[str, np.ndarray[Any, Any]] = {}
+        self._axes: dict[str, int] = {}
+        """Those along which outputs are cut."""
 
-        def run(given: dict[str, Array]) -> dict[str, Array]:
+        def run(given: dict[str, Array]) -> dict[str, Array | dict[str, Array]]:
             values = dict(zip(names, graph.run({**given, **static}, weights), strict=True))
             for output in graph.outputs:
                 _check_type(output.name, element_of(output), values[output.name])
             # What is known needs no program, and keeps the dtypes that WebGPU has not.
             self._constants = {n: v for n, v in values.items() if isinstance(v, np.ndarray)}
-            return {n: v for n, v in values.items() if isinstance(v, Array)}
+            bounded = {n: v for n, v in values.items() if isinstance(v, Bounded)}
+            self._axes = {n: v.axis for n, v in bounded.items()}
+            return {
+                **{n: v for n, v in values.items() if isinstance(v, Array)},
+                **{n: {"count": v.count, "values": v.values} for n, v in bounded.items()},
+            }
 
         self._jit = jit(run, device=device)
 
@@ -160,18 +173,26 @@ class _Compiled:
 
     def __call__(self, given: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
         arguments = {n: asarray(held(given[n]), dtype) for n, dtype in self._dtypes.items()}
-        results = self._jit(arguments)
-        return {**self._constants, **{n: np.asarray(v) for n, v in results.items()}}
+        results = {n: self._whole(n, v) for n, v in self._jit(arguments).items()}
+        return {**self._constants, **results}
+
+    def _whole(self, name: str, result: Any) -> np.ndarray[Any, Any]:
+        """An output, without what stands behind its end."""
+        if name not in self._axes:
+            return np.asarray(result)
+        kept = [slice(None)] * self._axes[name] + [slice(int(result["count"]))]
+        return np.asarray(result["values"])[tuple(kept)]
 
 
 def _check_type(name: str, element: int, value: Value) -> None:
     """Raises: ArgumentError unless an output has the type that the model declares."""
     if element == TensorProto.UNDEFINED:
         return
-    wanted = computed(element) if isinstance(value, Array) else numpy_dtype(element)
-    if value.dtype != wanted:
+    found = value.values if isinstance(value, Bounded) else value
+    wanted = computed(element) if isinstance(found, Array) else numpy_dtype(element)
+    if found.dtype != wanted:
         declared = TensorProto.DataType.Name(element)
-        raise ArgumentError(f"output {name!r} is declared as {declared}, but is {value.dtype}")
+        raise ArgumentError(f"output {name!r} is declared as {declared}, but is {found.dtype}")
 
 
 class _Declared:
@@ -231,11 +252,18 @@ def load(
     device: str | None = None,
     *,
     float64: DTypeLike | None = None,
+    seed: int | None = None,
 ) -> Model:
     """An ONNX model, from its file or message, as a function of named arrays.
 
     WebGPU has no 64-bit floats: `float64` is the dtype to compute them in, as "float32". Without it
     nodes that need them are refused.
+
+    Random numbers are Stepwell's own, not another system's: they are refused without a `seed`.
+    Every call draws others; models that are loaded with the same seed give the same, call by call.
+
+    Outputs whose sizes depend on values (NonZero, Unique, Compress, NonMaxSuppression...) are
+    computed with the largest size there may be, and returned with their own.
 
     Data outside the file lies in its folder.
 
@@ -250,4 +278,4 @@ def load(
             raise ArgumentError(f"{path} is no ONNX model: {error}") from None
     if not model.HasField("graph"):
         raise ArgumentError("the model has no graph")
-    return Model(model, device, float64)
+    return Model(model, device, float64, seed)

@@ -12,8 +12,20 @@ from onnx import AttributeProto, NodeProto, helper, numpy_helper
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend.array import Array
 
-Value: TypeAlias = "Array | np.ndarray[Any, Any]"
+Operand: TypeAlias = "Array | np.ndarray[Any, Any]"
 """Known values are NumPy arrays in ONNX's own dtype; the others are traced."""
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """Only the first `count` positions along an axis of `values` are the value."""
+
+    values: Array
+    axis: int
+    count: Array
+
+
+Value: TypeAlias = "Operand | Bounded"
 Result: TypeAlias = "Value | Sequence[Value | None] | None"
 """None: the function that defines the operator says it."""
 
@@ -78,35 +90,50 @@ _LISTS = {AttributeProto.INTS, AttributeProto.FLOATS}
 Function: TypeAlias = Callable[..., Result]
 
 
+Rule: TypeAlias = Callable[
+    ["Node", "Sequence[Operand | None]", "Sequence[int | None]"], "int | None"
+]
+"""The bounded axis of the results, for the operands with theirs; None where there is no meaning."""
+
+
 @dataclass(frozen=True)
 class Handler:
-    """`function(node, *operands)`; the operands at `known` positions must be known."""
+    """`function(node, *operands)`; the operands at `known` positions must be known, those at
+    `either` may be, and all others are made arrays. Those whose sizes are not known have a rule.
+    """
 
     function: Function
     known: frozenset[int]
+    either: frozenset[int]
+    bounded: Rule | None
 
 
 HANDLERS: dict[str, Handler] = {}
 
 
-def handler(*names: str, known: Sequence[int] = ()) -> Callable[[Function], Function]:
+def handler(
+    *names: str,
+    known: Sequence[int] = (),
+    either: Sequence[int] = (),
+    bounded: Rule | None = None,
+) -> Callable[[Function], Function]:
     """Makes a function the meaning of operators of these names (for all opsets)."""
 
     def register(function: Function) -> Function:
         for name in names:
-            HANDLERS[name] = Handler(function, frozenset(known))
+            HANDLERS[name] = Handler(function, frozenset(known), frozenset(either), bounded)
         return function
 
     return register
 
 
-def plain(name: str, function: Callable[..., Any]) -> None:
+def plain(name: str, function: Callable[..., Any], bounded: Rule | None = None) -> None:
     """The operator `name` is `function` of its operands, and has no attributes that matter."""
 
     def call(node: Node, *operands: Array) -> Result:
         return function(*operands)
 
-    HANDLERS[name] = Handler(call, frozenset())
+    HANDLERS[name] = Handler(call, frozenset(), frozenset(), bounded)
 
 
 def integers(value: Value | None, what: str) -> list[int]:

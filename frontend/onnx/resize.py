@@ -108,16 +108,14 @@ def _deform_conv(
 
 @handler("RoiAlign")
 def _roi_align(node: Node, x: Array, rois: Array, images: Array) -> Result:
-    ratio = node.get("sampling_ratio", 0)
-    if ratio <= 0:
-        raise UnsupportedError("a sampling_ratio that depends on the regions")
+    pixels = "half_pixel" if node.opset >= 16 else "output_half_pixel"
     return sw.roi_align(
         x,
         rois,
         images,
         (node.get("output_height", 1), node.get("output_width", 1)),
-        sampling_ratio=ratio,
+        sampling_ratio=node.get("sampling_ratio", 0),
         spatial_scale=node.get("spatial_scale", 1.0),
-        aligned=node.get("coordinate_transformation_mode", "half_pixel") == "half_pixel",
+        aligned=node.get("coordinate_transformation_mode", pixels) == "half_pixel",
         mode=node.get("mode", "avg"),
     )

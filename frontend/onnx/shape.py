@@ -15,6 +15,7 @@ from stepwell.frontend import operations as sw
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import emit, lift
 from stepwell.frontend.indexing import from_start
+from stepwell.frontend.onnx import bounded
 from stepwell.frontend.onnx.dtypes import array, computed
 from stepwell.frontend.onnx.registry import Node, Result, Value, handler, integers
 
@@ -46,7 +47,7 @@ def _flatten(node: Node, x: Array) -> Result:
     return sw.reshape(x, [prod(x.shape[:cut]), prod(x.shape[cut:])])
 
 
-@handler("Transpose")
+@handler("Transpose", bounded=bounded.transpose)
 def _transpose(node: Node, x: Array) -> Result:
     return sw.transpose(x, node.get("perm"))
 
@@ -58,13 +59,13 @@ def _axes(node: Node, given: Value | None) -> list[int] | None:
     return integers(given, "the axes")
 
 
-@handler("Squeeze", known=[1])
+@handler("Squeeze", known=[1], bounded=bounded.squeeze)
 def _squeeze(node: Node, x: Array, axes: Value | None = None) -> Result:
     given = _axes(node, axes)
     return sw.squeeze(x, None if given is None else tuple(given))
 
 
-@handler("Unsqueeze", known=[1])
+@handler("Unsqueeze", known=[1], bounded=bounded.unsqueeze)
 def _unsqueeze(node: Node, x: Array, axes: Value | None = None) -> Result:
     given = _axes(node, axes) or []
     rank = x.ndim + len(given)
@@ -74,12 +75,12 @@ def _unsqueeze(node: Node, x: Array, axes: Value | None = None) -> Result:
     return sw.reshape(x, shape)
 
 
-@handler("Concat")
+@handler("Concat", bounded=bounded.concat)
 def _concat(node: Node, *parts: Array) -> Result:
     return sw.concat(parts, axis=node.get("axis", 1))
 
 
-@handler("Split", known=[1])
+@handler("Split", known=[1], bounded=bounded.split)
 def _split(node: Node, x: Array, sizes: Value | None = None) -> Result:
     axis = node.get("axis", 0)
     if sizes is not None or node.get("split") is not None:
@@ -91,7 +92,7 @@ def _split(node: Node, x: Array, sizes: Value | None = None) -> Result:
     return sw.split(x, [*[each] * (count - 1), x.shape[axis] - each * (count - 1)], axis=axis)
 
 
-@handler("Slice", known=[1, 2, 3, 4])
+@handler("Slice", known=[1, 2, 3, 4], bounded=bounded.slices)
 def _slice(
     node: Node,
     x: Array,
@@ -216,17 +217,10 @@ def _space_to_depth(node: Node, x: Array) -> Result:
     return sw.reshape(moved, [n, c * block**2, h // block, w // block])
 
 
-@handler("Gather")
+@handler("Gather", bounded=bounded.gather)
 def _gather(node: Node, x: Array, indices: Array) -> Result:
     axis = node.get("axis", 0)
     return sw.take(x, from_start(indices, x.shape[axis]), axis=axis)
-
-
-@handler("Compress", known=[1])
-def _compress(node: Node, x: Array, condition: Value) -> Result:
-    kept = np.flatnonzero(np.asarray(condition)).astype(np.int32)
-    axis = node.get("axis")
-    return sw.take(sw.reshape(x, [-1]) if axis is None else x, lift(kept), axis=axis or 0)
 
 
 @handler("GatherElements")
@@ -238,7 +232,7 @@ def _gather_elements(node: Node, x: Array, indices: Array) -> Result:
     return sw.take_along_axis(x[tuple(key)], from_start(indices, x.shape[axis]), axis=axis)
 
 
-@handler("GatherND")
+@handler("GatherND", bounded=bounded.gather_nd)
 def _gather_nd(node: Node, x: Array, indices: Array) -> Result:
     return sw.gather_nd(x, indices, batch_dims=node.get("batch_dims", 0))
 
@@ -303,9 +297,7 @@ def _cumulative(node: Node, function: Any, x: Array, axis: Sequence[int]) -> Arr
 
 
 @handler("TensorScatter")
-def _tensor_scatter(
-    node: Node, cache: Array, update: Array, starts: Array | None = None
-) -> Result:
+def _tensor_scatter(node: Node, cache: Array, update: Array, starts: Array | None = None) -> Result:
     circular = node.get("mode", "linear") == "circular"
     return written(cache, update, starts, node.get("axis", -2) % cache.ndim, circular=circular)
 

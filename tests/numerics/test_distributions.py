@@ -206,6 +206,34 @@ def test_unique(size: int, dtype: Any) -> None:
     assert found[3].item() == len(values)
 
 
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_unique_slices(axis: int | None) -> None:
+    x = np.array([[2, 1, 2, 2], [0, 5, 0, 3], [2, 1, 2, 2]], np.int32)
+    values, first, places, counts = np.unique(
+        x, return_index=True, return_inverse=True, return_counts=True, axis=axis
+    )
+    size, along = len(counts), axis or 0
+    found = sw.unique_all(x, size=size + 1, axis=axis)
+    np.testing.assert_array_equal(np.take(found[0], range(size), along), values)
+    np.testing.assert_array_equal(found[1], [*first, 0])
+    np.testing.assert_array_equal(np.ravel(found[2]), places.ravel())
+    np.testing.assert_array_equal(found[3], [*counts, 0])
+    assert found[4].item() == size
+    # In the order of their first occurrence.
+    order = np.argsort(first)
+    other = sw.unique_all(x, size=size, axis=axis, ordered=False)
+    np.testing.assert_array_equal(other[0], np.take(values, order, along))
+    np.testing.assert_array_equal(np.ravel(other[2]), np.argsort(order)[places.ravel()])
+
+
+def test_unique_numbers_that_compare_oddly() -> None:
+    x = np.array([np.nan, 0.0, -0.0, np.inf, np.nan, -np.inf], np.float32)
+    values, counts, places, number = sw.unique(x, size=4)
+    np.testing.assert_array_equal(values, [-np.inf, 0, np.inf, np.nan])
+    assert counts.tolist() == [1, 2, 1, 2] and number.item() == 4
+    assert places.tolist() == [3, 1, 1, 2, 3, 0]
+
+
 def test_count_nonzero() -> None:
     x = np.array([[0, 2, 0], [1, -1, 0]], np.float32)
     np.testing.assert_array_equal(sw.count_nonzero(x, axis=1), np.count_nonzero(x, axis=1))

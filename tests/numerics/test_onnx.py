@@ -228,16 +228,16 @@ def test_the_bits_of_64_bit_numbers_are_refused() -> None:
 def test_every_node_without_a_meaning_is_named_at_once() -> None:
     proto = model(
         [
-            helper.make_node("NonZero", ["x"], ["a"], name="first"),
+            helper.make_node("Binarizer", ["x"], ["a"], name="first", domain="ai.onnx.ml"),
             helper.make_node("Relu", ["x"], ["b"]),
             helper.make_node("StringNormalizer", ["b"], ["c"], name="second"),
         ],
         [info("x", FLOAT, [3])],
-        [info("a", INT64, None), info("c", TensorProto.STRING, None)],
+        [info("a", FLOAT, None), info("c", TensorProto.STRING, None)],
     )
     with pytest.raises(UnsupportedError, match="2 nodes are not supported") as caught:
         sw.onnx.load(proto)({"x": np.zeros(3, np.float32)})
-    assert "node 'first' (NonZero, opset 21)" in str(caught.value)
+    assert "node 'first' (ai.onnx.ml.Binarizer, opset 1)" in str(caught.value)
     assert "node 'second' (StringNormalizer, opset 21)" in str(caught.value)
     assert "Relu" not in str(caught.value)
 

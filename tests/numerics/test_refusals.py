@@ -43,13 +43,17 @@ REFUSED: list[tuple[str, Callable[[], Any], str]] = [
     ("random-negative", lambda: sw.random.normal(sw.random.key(0), (-2,)), r"shape of \[-2\]"),
     ("repeat-negative", lambda: sw.repeat(F32, -1, axis=0), "repeat: -1 repeats"),
     ("reshape-float", lambda: sw.reshape(F32, (3.0, 2)), "3.0 is no integer"),
+    ("searchsorted-rank", lambda: sw.searchsorted(F32, F32), r"\[2, 3\] is no vector"),
     ("split-negative", lambda: sw.random.split(sw.random.key(0), -1), r"shape of \[-1, 2\]"),
+    ("suppression-boxes", lambda: sw.non_max_suppression(np.ones((3, 4), np.float32), I32, size=2),
+     r"scores \[4\] do not fit boxes \[3, 4\]"),
     ("target", lambda: sw.compile(sw.relu, sw.spec((3,)), target="cpu"), "unknown target 'cpu'"),
     ("tensordot-axes", lambda: sw.tensordot(F32, I32, axes=2), "have no 2 axes"),
     ("tile-negative", lambda: sw.tile(F32, -1), "tile"),
     ("unfold-kernel", lambda: sw.unfold(F32[None], 4), "unfold: windows span"),
+    ("unique-empty", lambda: sw.unique(EMPTY, size=2), "there are no elements"),
     ("unfold-rank", lambda: sw.unfold(F32, 2), r"unfold: \[2, 3\] has no spatial axes"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(

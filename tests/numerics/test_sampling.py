@@ -153,8 +153,18 @@ def test_roi_align(size: int, ratio: int) -> None:
         lambda x, b, i: points_of_boxes(x, b, i, size, ratio),
         numbers(2, 3, 6, 5), boxes, np.array([0, 1, 1], np.int32), rtol=1e-4, atol=1e-5,
     )  # fmt: skip
-    with pytest.raises(ValueError, match="sampling_ratio >= 1"):
-        sw.roi_align(numbers(2, 3, 6, 5), boxes, np.zeros(3, np.int32), 2, sampling_ratio=0)
+    with pytest.raises(ValueError, match="sampling_ratio of -1"):
+        sw.roi_align(numbers(2, 3, 6, 5), boxes, np.zeros(3, np.int32), 2, sampling_ratio=-1)
+
+
+def test_roi_align_with_as_many_samples_as_elements() -> None:
+    """Cells of up to two elements take two samples along each axis."""
+    x, images = numbers(2, 3, 9, 8), np.array([1, 0], np.int32)
+    boxes = np.array([[1, 0.5, 7, 6.3], [2, 2.25, 6.5, 7]], np.float32)
+    fixed = sw.roi_align(x, boxes, images, 3, sampling_ratio=2)
+    np.testing.assert_allclose(
+        sw.roi_align(x, boxes, images, 3, sampling_ratio=0), fixed, rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -214,7 +224,7 @@ def suppressed(boxes: Any, scores: Any, iou: float, low: float) -> list[int]:
 
 
 @pytest.mark.parametrize("iou", [0.0, 0.3, 0.7])
-@pytest.mark.parametrize("count", [1, 13, 40])
+@pytest.mark.parametrize("count", [1, 13, 200])
 def test_non_max_suppression(count: int, iou: float) -> None:
     rng = np.random.default_rng(count)
     low = rng.uniform(0, 5, (2, count, 2))
@@ -240,3 +250,12 @@ def test_equal_scores_keep_the_first_box() -> None:
     boxes = np.array([[0, 0, 2, 2], [0, 0, 2, 2], [5, 5, 6, 6]], np.float32)
     found, count = sw.non_max_suppression(boxes, np.ones(3, np.float32), size=4)
     assert found.tolist() == [0, 2, -1, -1] and count.item() == 2
+
+
+def test_suppression_of_several_scores_for_the_same_boxes() -> None:
+    """Infinite scores are scores, NaN is none; leading axes of 1 belong to all scores."""
+    boxes = np.array([[[0, 0, 2, 2], [0, 0, 2, 1.5], [5, 5, 6, 6]]], np.float32)
+    scores = np.array([[1, np.inf, -np.inf], [-np.inf, np.nan, 0], [np.nan] * 3], np.float32)
+    found, count = sw.non_max_suppression(boxes, scores, size=3)
+    assert found.tolist() == [[1, 2, -1], [2, 0, -1], [-1, -1, -1]]
+    assert count.tolist() == [2, 2, 0]

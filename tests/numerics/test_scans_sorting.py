@@ -161,6 +161,25 @@ def test_searchsorted(side: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 1000])
+def test_searchsorted_of_many(size: int) -> None:
+    rng = np.random.default_rng(size)
+    x, values = np.sort(rng.integers(0, 90, size)), rng.integers(-5, 95, (7, 9))
+    for side in ("left", "right"):
+        np.testing.assert_array_equal(
+            sw.searchsorted(x.astype(np.int32), values.astype(np.int32), side=side),
+            np.searchsorted(x, values, side=side),
+        )
+
+
+@pytest.mark.parametrize("count", [0, 1, 5000])
+def test_nonzero_of_long_masks(count: int) -> None:
+    mask = np.random.default_rng(count).random(count) < 0.3
+    (found,) = sw.nonzero(mask, size=count)
+    (expected,) = np.nonzero(mask)
+    np.testing.assert_array_equal(found.numpy()[: len(expected)], expected)
+
+
 @pytest.mark.parametrize("size", [2, 5, 15])
 def test_nonzero_and_compress_have_a_static_bound(size: int) -> None:
     x = np.array([[0, 3, 0, 0], [1, 0, 2, 5], [0, 0, 0, 4]], np.float32)
