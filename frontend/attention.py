@@ -64,7 +64,8 @@ def scaled_dot_product_attention(
     """softmax(query key^T * scale + attn_mask) value, over the last two axes.
 
     `attn_mask` is added to the scores, or says where to look if it is bool; `attention_mask` and
-    `alibi_bias` make such masks. `is_causal` lets query i see keys 0 to i.
+    `alibi_bias` make such masks. Keys that a mask hides by their positions, as a window or lengths
+    do, take no time where the target has a schedule. `is_causal` lets query i see keys 0 to i.
     `scale` is 1 / sqrt(depth) by default. What sees no key at all is zero; scores of -1e38 and less
     count as unseen. With `enable_gqa` the third last axis are heads, and one head of key and value
     serves an equal share of the query's, one after another (Ainslie 2023). `softcap` makes
