@@ -37,26 +37,46 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
 
     Outside of traced functions the body is traced, compiled and run: once per structure, shapes
     and dtypes of its arguments. Python scalars given for parameters annotated `ArrayLike` are
-    inputs of the program; other arguments that are no arrays are compiled in.
+    inputs of the program; other arguments that are no arrays are compiled in. Where the annotation
+    names no array, NumPy's numbers are Python's.
     """
-    names = [name for name, parameter in inspect.signature(function).parameters.items()
-             if parameter.annotation == "ArrayLike"]  # fmt: skip
-    positions = frozenset(
-        position for position, name in enumerate(inspect.signature(function).parameters)
-        if name in names
-    )  # fmt: skip
+    weak: set[int | str] = set()
+    static: dict[int | str, Callable[[Any], Any]] = {}
+    for position, parameter in enumerate(inspect.signature(function).parameters.values()):
+        if parameter.annotation == "ArrayLike":
+            weak |= {position, parameter.name}
+        elif parameter.annotation == "Index":
+            static[position] = static[parameter.name] = _known_slices
+        elif "Array" not in parameter.annotation:
+            static[position] = static[parameter.name] = _known
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = [static[i](a) if i in static else a for i, a in enumerate(args)]
+        named = {name: static[name](a) if name in static else a for name, a in kwargs.items()}
         trace = tracing.current()
         if trace is not None:
             with tracing.located(trace):
-                return function(*args, **kwargs)
-        inputs = [_weak(a) if i in positions else a for i, a in enumerate(args)]
-        named = {name: _weak(a) if name in names else a for name, a in kwargs.items()}
+                return cast(Any, function)(*given, **named)
+        inputs = [_weak(a) if i in weak else a for i, a in enumerate(given)]
+        named = {name: _weak(a) if name in weak else a for name, a in named.items()}
         return cast(R, _run(call, function.__name__, inputs, named))
 
     return call
+
+
+def _known(value: Any) -> Any:
+    """A size, an axis or a rate: NumPy's numbers as Python's."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return type(value)(map(_known, value)) if type(value) in (tuple, list) else value
+
+
+def _known_slices(key: Any) -> Any:
+    """An index whose slices have Python's numbers."""
+    if isinstance(key, slice):
+        return slice(*map(_known, (key.start, key.stop, key.step)))
+    return tuple(map(_known_slices, key)) if isinstance(key, tuple) else key
 
 
 class _Weak:

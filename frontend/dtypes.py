@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from stepwell.dialects.errors import DTypeError
+
 _KINDS = ("bool", "int", "float")
 
 
@@ -111,8 +113,11 @@ def as_dtype(dtype: DTypeLike) -> DType:
 
 
 def scalar_dtype(value: Scalar) -> DType:
-    """What a Python scalar is when nothing else says so."""
-    return _DEFAULT["bool" if isinstance(value, bool) else type(value).__name__]
+    """What a Python scalar is when nothing else says so. Raises: DTypeError for what is none."""
+    found = _DEFAULT.get("bool" if isinstance(value, bool) else type(value).__name__)
+    if found is None:
+        raise DTypeError(f"{value!r} is no number that is known while compiling")
+    return found
 
 
 def result_type(operands: Iterable[tuple[DType, bool]]) -> DType:

@@ -164,7 +164,7 @@ def _soft_cross_entropy(
 ) -> Array:
     scores, shares = _pair("cross_entropy", scores, targets)
     classes = scores.shape[-1]
-    smooth = shares * (1 - label_smoothing) + label_smoothing / classes
+    smooth = shares * (1 - label_smoothing) + label_smoothing / max(classes, 1)
     weighted = smooth if weight is None else smooth * _of_classes(weight, classes)
     return _reduced(-(log_softmax(scores) * weighted).sum(axis=-1), reduction)
 

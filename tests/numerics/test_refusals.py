@@ -17,6 +17,7 @@ I32 = np.arange(4, dtype=np.int32)
 EMPTY = np.ones((2, 3, 0), np.float32)
 
 REFUSED: list[tuple[str, Callable[[], Any], str]] = [
+    ("arange-array", lambda: sw.arange(sw.asarray(3)), "no number that is known while"),
     ("arange-infinite", lambda: sw.arange(np.inf), "arange: from 0 to inf by 1"),
     ("arange-nan", lambda: sw.arange(np.nan), "arange: from 0 to nan"),
     ("arange-long", lambda: sw.arange(1e30), "no countable elements"),
@@ -86,6 +87,32 @@ def test_refused(call: Callable[[], Any], text: str, monkeypatch: pytest.MonkeyP
 def test_refused_before_anything_is_traced(call: Callable[[], Any], text: str) -> None:
     with pytest.raises((ValueError, TypeError), match=text):
         call()
+
+
+ONE, TWO = np.int64(1), np.int64(2)
+ROWS = sw.asarray(F32)
+
+
+@pytest.mark.parametrize(
+    ("call", "shape"),
+    [
+        (lambda: sw.arange(TWO), (2,)),
+        (lambda: sw.zeros((TWO, 3)), (2, 3)),
+        (lambda: sw.reshape(F32, np.array([3, 2])), (3, 2)),
+        (lambda: sw.sum(F32, axis=ONE, keepdims=np.bool_(True)), (2, 1)),
+        (lambda: sw.transpose(F32, np.array([1, 0])), (3, 2)),
+        (lambda: sw.top_k(F32, TWO)[0], (2, 2)),
+        (lambda: sw.pad(F32, [(ONE, 0), (0, ONE)]), (3, 4)),
+        (lambda: sw.tile(F32, TWO), (2, 6)),
+        (lambda: sw.max_pool(F32[None], TWO), (1, 2, 1)),
+        (lambda: sw.dropout(F32, sw.random.key(0), rate=np.float32(0.5)), (2, 3)),
+        (lambda: sw.random.normal(sw.random.key(0), TWO), (2,)),
+        (lambda: ROWS[np.int64(0) : ONE, -ONE], (1,)),
+        (lambda: sw.jit(lambda x: sw.max_pool(x[None], TWO))(F32), (1, 2, 1)),
+    ],
+)
+def test_numbers_of_numpy_are_pythons(call: Callable[[], Any], shape: tuple[int, ...]) -> None:
+    assert call().shape == shape
 
 
 @pytest.mark.parametrize("target", [-100, -1, 3])
