@@ -237,3 +237,31 @@ def test_where_padding_might_matter_it_is_refused(nodes: list[Any], message: str
     weights["many"] = np.ones((20, 2), np.int64)
     with pytest.raises(UnsupportedError, match=message):
         sw.onnx.load(model([*MASKED, *nodes], {"x": x}, {"y": INT64}, **weights))({"x": x})
+
+
+def test_loops_and_branches_of_padded_values_are_refused() -> None:
+    def value(name: str, kind: int) -> Any:
+        return helper.make_tensor_value_info(name, kind, None)
+
+    same = [node("Identity", ["going"], ["still"])]
+    collects = helper.make_graph(
+        [*same, node("NonZero", ["s"], ["found"]), node("Neg", ["s"], ["t"])], "collects",
+        [value("i", INT64), value("going", BOOL), value("s", FLOAT)],
+        [value("still", BOOL), value("t", FLOAT), value("found", INT64)],
+    )  # fmt: skip
+    carries = helper.make_graph(
+        [*same, node("Neg", ["s"], ["t"])], "carries",
+        [value("i", INT64), value("going", BOOL), value("s", INT64)],
+        [value("still", BOOL), value("t", INT64)],
+    )  # fmt: skip
+    nodes = [
+        *MASKED,
+        node("Loop", ["three", "", "x"], ["last", "y"], body=collects),
+        node("Loop", ["three", "", "rows"], ["z"], body=carries),
+    ]
+    x = np.zeros((4, 5), np.float32)
+    weights: dict[str, Any] = {"zero": np.float32(0), "three": np.array(3)}
+    with pytest.raises(UnsupportedError) as caught:
+        sw.onnx.load(model(nodes, {"x": x}, {"y": INT64, "z": INT64}, **weights))({"x": x})
+    assert "'found' in its body: its size depends on values" in str(caught.value)
+    assert "node 'z' (Loop, opset 18): operand 'rows': its size depends" in str(caught.value)
