@@ -10,8 +10,8 @@ from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Block, Operation, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError
-from stepwell.dialects.webgpu import array_bytes
 from stepwell.dialects.linalg_ext import InsertSliceOp
+from stepwell.dialects.webgpu import array_bytes
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain, Fold, Place
 from stepwell.passes.index import Index, Var, linearize
@@ -105,7 +105,9 @@ def plans(domain: Domain, target: Target) -> list[Plan]:
     else:
         inner = extents(domain.parallel)[-1] if domain.parallel else 1
         row_width = WIDTH if inner % WIDTH == 0 and is_contiguous(domain, domain.parallel) else 1
-        work = _Work(rows // row_width, length, row_width * tensors, _passes(domain), False, target, wide)
+        work = _Work(
+            rows // row_width, length, row_width * tensors, _passes(domain), False, target, wide
+        )
         found = list(_across_rows(work, row_width))
     # What crosses rows has its sums in registers.
     if domain.crossings:
