@@ -20,8 +20,7 @@ A result overwrites its donated argument when the kernel reads each element of i
 writes that element, and every other reader can run before. Launches are reordered for that. In the
 same way a result overwrites a temporary that no later launch reads: both live in one buffer.
 
-A kernel that inserts into an argument overwrites it: a window is written, the rest stays. Where it
-must not, it gets a copy.
+What is inserted into an argument overwrites that, or a copy where it must not: the rest stays.
 
 A `linalg_ext.scan` becomes a `kernel.loop`, whose carries are buffers that its steps change: those
 of their first values, if these may be overwritten, or copies.
@@ -149,29 +148,40 @@ class _Host:
     ) -> None:
         self.emit.location = launch.location
         name = launch.callee.root_reference.data
-        arguments = [self._buffer(value) for value in launch.arguments]
         inserted = destinations(self.kernels[name])
+        arguments = {
+            position: self._buffer(value)
+            for position, value in enumerate(launch.arguments)
+            if position not in inserted.values()
+        }
         reused: list[int | None] = []
         for number, result in enumerate(launch.outputs):
             donor = overwritten.get(result)
-            reused.append(inserted.get(number, _position(donor, launch.arguments)))
-            if donor is not None:
-                destination = self.buffers[donor]
+            if donor is None:
+                self.buffers[result] = self._allocate(result.type, output=result in kept)
             else:
-                destination = self._allocate(result.type, output=result in kept)
-            self.buffers[result] = destination
-            position = reused[-1]
-            if position is None:
-                arguments.append(destination)
-            elif arguments[position] is not destination:
-                self.emit.insert(memref.CopyOp(arguments[position], destination))
-                arguments[position] = destination
+                self.buffers[result] = self.buffers[donor]
+            position = inserted.get(number, _position(donor, launch.arguments))
+            reused.append(position)
+            if number in inserted:
+                self._keep(launch.arguments[inserted[number]], self.buffers[result])
+            position = len(launch.arguments) + number if position is None else position
+            arguments[position] = self.buffers[result]
         key = (name, tuple(reused))
         if key not in self.variants:
             same = sum(other == name for other, _ in self.variants)
             variant = f"{name}_variant_{same}" if same else name
             self.variants[key] = _kernel_on_buffers(self.kernels[name], variant, reused)
-        self.emit.insert(LaunchOp(self.variants[key].sym_name.data, arguments))
+        values = [arguments[position] for position in sorted(arguments)]
+        self.emit.insert(LaunchOp(self.variants[key].sym_name.data, values))
+
+    def _keep(self, value: SSAValue, destination: SSAValue) -> None:
+        """Copies what a kernel inserts into to where it does, if it is not there."""
+        if isinstance(value.owner, tensor.EmptyOp):
+            return
+        buffer = self._buffer(value)
+        if buffer is not destination:
+            self.emit.insert(memref.CopyOp(buffer, destination))
 
     def _scan(
         self, scan: ScanOp, overwritten: dict[SSAValue, SSAValue], kept: set[SSAValue]

@@ -39,12 +39,13 @@ from stepwell.dialects.array.base import (
 )
 from stepwell.dialects.array.contraction import DotGeneralOp
 from stepwell.dialects.array.differentiation import BarrierOp
-from stepwell.dialects.array.shape import ConstantOp, FullOp, number
+from stepwell.dialects.array.shape import ConcatenateOp, ConstantOp, FullOp, number
 from stepwell.dialects.build import clone, create
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.passes.linalg_forms import (
     attention_form,
+    concatenation_form,
     empty,
     fill,
     generic,
@@ -74,10 +75,7 @@ def _result(op: ArrayOp) -> Tensor:
 
 
 def _elementwise(op: ElementwiseOp, emit: Emitter, operands: Values) -> SSAValue:
-    def body(inner: Emitter, arguments: Values) -> SSAValue:
-        return op.scalar(inner, *arguments[:-1])
-
-    return map_form(emit, operands, _result(op), body)
+    return map_form(emit, operands, _result(op), lambda inner, args: op.scalar(inner, *args[:-1]))
 
 
 def _view(op: ViewOp, emit: Emitter, operands: Values) -> SSAValue:
@@ -178,6 +176,7 @@ Form = Callable[[Any, Emitter, Values], SSAValue]
 _FORMS: dict[type[ArrayOp], Form] = {
     ElementwiseOp: _elementwise,
     ViewOp: _view,
+    ConcatenateOp: concatenation_form,
     IndexedOp: _indexed,
     InsertionOp: insertion_form,
     ReductionOp: _reduction,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.context import Context
-from xdsl.dialects import arith, func
+from xdsl.dialects import arith, func, tensor
 from xdsl.dialects.builtin import IndexType, ModuleOp, TensorType
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Operation, SSAValue
@@ -75,7 +75,8 @@ class _Staying:
 
     def decide(self, op: InsertSliceOp) -> None:
         origin = self.origins.get(op.result)
-        if _in_memory(op.destination, origin) and self._is_stored(op.result) and self._dies(op):
+        wanted = self._is_stored(op.result) and _in_memory(op.destination, origin)
+        if (wanted or _is_new(op.destination)) and self._dies(op):
             self.chosen.add(op)
             if origin is not None:
                 self.origins[op.destination] = origin
@@ -96,6 +97,8 @@ class _Staying:
 
     def _dies(self, op: InsertSliceOp) -> bool:
         """Whether everything else that reads the destination may run before."""
+        if isinstance(op.destination.owner, tensor.EmptyOp):
+            return True
         if op.destination in tensors_read(op):
             return False
         others = [self._in_block(use.operation) for use in op.destination.uses]
@@ -111,6 +114,13 @@ class _Staying:
             assert outer is not None
             op = outer
         return op
+
+
+def _is_new(value: SSAValue) -> bool:
+    """Whether a value is windows of a tensor of nothing: there are too many for one kernel."""
+    while isinstance(value.owner, InsertSliceOp):
+        value = value.owner.destination
+    return isinstance(value.owner, tensor.EmptyOp)
 
 
 def _in_memory(value: SSAValue, origin: SSAValue | None) -> bool:

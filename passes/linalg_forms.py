@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import (
     AffineMapAttr,
     ArrayAttr,
     DenseArrayBase,
+    TensorType,
     i32,
 )
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
@@ -19,7 +20,8 @@ from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 
 from stepwell.dialects import linalg_ext
 from stepwell.dialects.array import attention
-from stepwell.dialects.array.base import InsertionOp, Tensor, is_unsigned, type_of
+from stepwell.dialects.array.base import InsertionOp, Tensor, is_unsigned, shape_of, type_of
+from stepwell.dialects.array.shape import ConcatenateOp, number
 from stepwell.dialects.build import append, create
 from stepwell.dialects.emit import Emitter
 
@@ -185,3 +187,17 @@ def _signed(emit: Emitter, position: SSAValue, lowered: SSAValue) -> SSAValue:
         return inner(arith.MinUIOp(arguments[0], largest))
 
     return map_form(emit, [lowered], type_of(lowered), body)
+
+
+def concatenation_form(op: ConcatenateOp, emit: Emitter, operands: Sequence[SSAValue]) -> SSAValue:
+    """Every operand in its window of one tensor."""
+    axis, shape = int(number(op.axis)), shape_of(op.result)
+    result = empty(emit, TensorType(type_of(operands[0]).element_type, shape))
+    offsets = [0] * len(shape)
+    for operand in operands:
+        sizes = shape_of(operand)
+        if 0 not in sizes:
+            insert = tensor.InsertSliceOp.from_static_parameters(operand, result, offsets, sizes)
+            result = emit(insert)
+        offsets[axis] += sizes[axis]
+    return result

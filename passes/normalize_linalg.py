@@ -18,11 +18,13 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from stepwell.dialects.array.base import is_narrow
 from stepwell.dialects.build import clone
 from stepwell.dialects.emit import Emitter, scalar_attr
 from stepwell.dialects.errors import UnsupportedError, where
+from stepwell.dialects.linalg_ext import InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.linalg_forms import fill, map_form
 from stepwell.passes.parts import copied
@@ -38,7 +40,7 @@ class NormalizeLinalgPass(ModulePass):
     """Orders loops by the result, moves constants into bodies, makes initial values inputs.
 
     A reduction starts from the neutral element of what it combines by; another start is combined
-    with its result.
+    with its result. `tensor.insert_slice` becomes `linalg_ext.insert_slice`.
 
     What no schedule can do is refused here, with the location of the operation.
 
@@ -73,7 +75,9 @@ class NormalizeLinalgPass(ModulePass):
         for function in op.body.block.ops:
             if isinstance(function, func.FuncOp) and function.body.blocks:
                 for inner in list(function.body.block.ops):
-                    if inner.dialect_name() == "linalg" and not isinstance(inner, FillOp):
+                    if isinstance(inner, tensor.InsertSliceOp):
+                        _clamp(inner)
+                    elif inner.dialect_name() == "linalg" and not isinstance(inner, FillOp):
                         _normalize(inner)
 
 
@@ -93,6 +97,18 @@ def _normalize(op: Operation) -> None:
         _start_neutral(op)
     elif op.body.block.args[-1].first_use is not None:
         _read_initial_value(op)
+
+
+def _clamp(op: tensor.InsertSliceOp) -> None:
+    """Ours clamps positions that are computed; those of MLIR's are in range, and here static."""
+    if op.offsets or op.sizes or op.strides or {*op.static_strides.get_values()} - {1}:
+        raise _refusal(op, "offsets and sizes are static and strides are 1")
+    offsets, sizes = op.static_offsets.get_values(), op.static_sizes.get_values()
+    if structured.shape_of(op.source) != sizes:
+        raise _refusal(op, f"its window {sizes} has not the shape of {op.source.type}")
+    insertion = InsertSliceOp(op.source, op.dest, offsets)
+    insertion.location = op.location
+    Rewriter.replace_op(op, insertion)
 
 
 def _order_loops(op: GenericOp) -> None:

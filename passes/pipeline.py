@@ -27,6 +27,7 @@ from stepwell.passes.differentiate import DifferentiatePass
 from stepwell.passes.expand_insertions import ExpandInsertionsPass
 from stepwell.passes.expand_math import ExpandMathPass
 from stepwell.passes.fuse_kernels import FuseKernelsPass
+from stepwell.passes.join_windows import JoinWindowsPass
 from stepwell.passes.merge_launches import MergeLaunchesPass
 from stepwell.passes.normalize_linalg import NormalizeLinalgPass
 from stepwell.passes.outline_scans import OutlineScansPass
@@ -94,6 +95,7 @@ STAGES = (
         "one kernel.func a distinct kernel; the host launches them on tensors",
         (
             _same(NormalizeLinalgPass),
+            lambda target: JoinWindowsPass(target.name),
             _same(ExpandInsertionsPass),
             lambda target: SplitReductionsPass(target.name),
             lambda target: SplitContractionsPass(target.name),

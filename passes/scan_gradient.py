@@ -77,8 +77,8 @@ def is_costly(op: Operation) -> bool:
         for inner in reversed(list(block.ops)):
             block.erase_op(inner, safe_erase=False)
         return costly
-    cheap = ElementwiseOp | ViewOp | IndexedOp | InsertionOp | FullOp | ConstantOp | StopGradientOp
-    return not isinstance(op, cheap | BarrierOp | YieldOp)
+    moves = ViewOp | IndexedOp | InsertionOp | ConcatenateOp | BarrierOp | YieldOp
+    return not isinstance(op, moves | ElementwiseOp | FullOp | ConstantOp | StopGradientOp)
 
 
 def add(

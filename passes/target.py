@@ -37,6 +37,8 @@ class Target:
     """Reductions of fewer elements are not worth a second kernel."""
     unrolled_trips: int = 0
     """Iterations of a loop at most that the driver's compiler writes out, and takes long to."""
+    launch_elements: int = 1 << 14
+    """Elements of 32 bits that a kernel moves in the time that launching one takes."""
     subgroup_size: int | None = None
     """Lanes of a subgroup where kernels may rely on them; None: no subgroup operations."""
     f16: bool = True
@@ -85,6 +87,7 @@ TARGETS = (
         map_turns=1,
         split_threads=32768,
         small_grid=256,
+        launch_elements=1 << 22,
     ),
 )
 """Every target by name; the first is the default of the tools."""

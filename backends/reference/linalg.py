@@ -273,7 +273,26 @@ def _insert_slice(frame: Frame, op: InsertSliceOp, operands: list[Any]) -> Seque
     return (result,)
 
 
+def _static_insert_slice(
+    frame: Frame, op: tensor.InsertSliceOp, operands: list[Any]
+) -> Sequence[Any]:
+    update, destination, *computed = operands
+    if computed:
+        raise failure(op, "offsets, sizes and strides are static")
+    window = zip(
+        op.static_offsets.get_values(),
+        op.static_sizes.get_values(),
+        op.static_strides.get_values(),
+        strict=True,
+    )
+    places = tuple(slice(start, start + size * step, step) for start, size, step in window)
+    result = np.array(destination)
+    result[places] = update
+    return (result,)
+
+
 HANDLERS: Handlers = {
+    tensor.InsertSliceOp: _static_insert_slice,
     InsertSliceOp: _insert_slice,
     LinalgStructuredOperation: _structured,
     FillOp: _fill,

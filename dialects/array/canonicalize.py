@@ -320,16 +320,33 @@ def pad_nothing(emit: Emitter, op: PadOp) -> SSAValue | None:
 
 
 def concatenate_pieces(emit: Emitter, op: ConcatenateOp) -> SSAValue | None:
-    """concatenate x -> x; pieces without elements are left out; equal fulls become one."""
-    pieces = [piece for piece in op.operands if 0 not in shape_of(piece)]
+    """concatenate x -> x; pieces without elements are left out; equal fulls become one.
+
+    concatenate (concatenate x y) z -> concatenate x y z; concatenate x x -> x repeated, a view.
+    """
+    pieces = [piece for operand in op.operands for piece in _pieces(op, operand)]
     if len(pieces) == 1:
         return pieces[0]
+    axis = int(number(op.axis))
+    if len({*pieces}) == 1:
+        shape = list(shape_of(pieces[0]))
+        shape.insert(axis, len(pieces))
+        kept = [dim for dim in range(len(shape)) if dim != axis]
+        return emit(ReshapeOp(emit(BroadcastOp(pieces[0], shape, kept)), shape_of(op.result)))
     first = splat(pieces[0])
     if first is not None and all(splat(piece) == first for piece in pieces):
         return full(emit, first, op.result)
-    if len(pieces) == len(op.operands):
+    if pieces == [*op.operands]:
         return None
-    return emit(ConcatenateOp(pieces, int(number(op.axis))))
+    return emit(ConcatenateOp(pieces, axis))
+
+
+def _pieces(op: ConcatenateOp, operand: SSAValue) -> Sequence[SSAValue]:
+    """What an operand puts into a concatenation, less what has no elements."""
+    inner = producer(operand, ConcatenateOp)
+    if inner is not None and inner.axis == op.axis and operand.has_one_use():
+        return inner.operands
+    return [] if 0 in shape_of(operand) else [operand]
 
 
 def splat_constant(emit: Emitter, op: ConstantOp) -> SSAValue | None:

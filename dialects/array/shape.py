@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import prod
 from typing import cast
 
@@ -537,7 +537,7 @@ def _check_scalar(name: str, value: Attribute, element: Attribute) -> None:
 
 
 @irdl_op_definition
-class ConcatenateOp(IndexedOp):
+class ConcatenateOp(ArrayOp):
     """The operands one after another along `axis`."""
 
     name = "array.concatenate"
@@ -582,42 +582,9 @@ class ConcatenateOp(IndexedOp):
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
         return (np.concatenate(arrays, int(number(self.axis))),)
 
-    def _offsets(self) -> list[int]:
-        """Where each operand begins along the axis, and the end of the last one."""
-        offsets = [0]
-        for operand in self.operands:
-            offsets.append(offsets[-1] + shape_of(operand)[int(number(self.axis))])
-        return offsets
-
-    def point(
-        self, emit: Emitter, index: Sequence[SSAValue], operands: Sequence[SSAValue]
-    ) -> SSAValue:
-        axis = int(number(self.axis))
-        offsets = self._offsets()
-        position = index[axis]
-        value: SSAValue | None = None
-        # From the last to the first: each operand takes over what lies before its end.
-        for operand, (start, end) in reversed(list(zip(operands, pairwise(offsets), strict=True))):
-            if start == end:
-                continue
-            begin = emit.constant(start, position.type)
-            last = emit.constant(end - 1, position.type)
-            within = emit(arith.MinUIOp(emit(arith.MaxUIOp(position, begin)), last))
-            at = list(index)
-            at[axis] = emit(arith.SubiOp(within, begin))
-            element = extract(emit, operand, at)
-            if value is None:
-                value = element
-            else:
-                before = emit(arith.CmpiOp(position, last, "ule"))
-                value = emit(arith.SelectOp(before, element, value))
-        if value is None:  # Nothing to read: the result has no elements.
-            return emit.constant(0, signless(element_of(self.result)))
-        return value
-
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         axis = int(number(self.axis))
-        offsets = self._offsets()
+        offsets = accumulate((shape_of(operand)[axis] for operand in self.operands), initial=0)
         shape = shape_of(self.result)
         gradients: list[SSAValue] = []
         for start, end in pairwise(offsets):

@@ -224,3 +224,70 @@ def test_what_must_be_kept_is_copied() -> None:
     new = placed(arrays[0], arrays[1], arrays[2], 0)
     assert_close(found[0], new, 1e-6)
     assert_close(found[1], arrays[0].max(1) * new.max(1), 1e-6)
+
+
+def _self(x: Any) -> Any:
+    for _ in range(8):
+        x = sw.concat([x, x], axis=0)
+    return x
+
+
+def _chain(*pieces: Any) -> Any:
+    x = pieces[0]
+    for piece in pieces[1:]:
+        x = sw.concat([x, piece], axis=1)
+    return x
+
+
+def _chain_np(*pieces: Array) -> Array:
+    return np.concatenate(pieces, 1)
+
+
+def parts(count: int, *shape: int) -> tuple[Array, ...]:
+    return tuple(numbers(*shape, seed=seed) for seed in range(count))
+
+
+CONCATENATIONS = [
+    Case("twelve", lambda *x: sw.concat([v * 2 for v in x], axis=1),
+         lambda *x: np.concatenate(x, 1) * 2, parts(12, 3, 5), 2),
+    Case("twelve that are read", lambda *x: sw.concat(x, axis=0).sum(axis=0),
+         lambda *x: np.concatenate(x, 0).sum(0), parts(12, 3, 5), 2),
+    Case("twenty, one after another", _chain, _chain_np, parts(20, 3, 2), 3),
+    Case("few", lambda *x: sw.concat(x, axis=0), lambda *x: np.concatenate(x, 0),
+         parts(3, 3, 5), 0),
+    Case("stacked", lambda *x: sw.stack(x, axis=1), lambda *x: np.stack(x, 1),
+         parts(9, 4, 3), 2),
+    Case("a product and what was there", lambda x, a, b: sw.concat([x, sw.relu(a @ b)], axis=0),
+         lambda x, a, b: np.concatenate([x, np.maximum(a @ b, 0)], 0),
+         (numbers(6, 8), numbers(3, 5), numbers(5, 8, seed=1)), 2),
+    Case("sums", lambda a, b: sw.concat([a.sum(axis=1), b.max(axis=0)], axis=0),
+         lambda a, b: np.concatenate([a.sum(1), b.max(0)], 0),
+         (numbers(6, 33), numbers(33, 5)), 2),
+    Case("eight times itself", _self, lambda x: np.tile(x, (256, 1)), (numbers(2, 3),), 0),
+    Case("a window of pieces", lambda x, a, p: put(sw.concat([x, x + 1], axis=0), a, p, axis=0),
+         lambda x, a, p: placed(np.concatenate([x, x + 1], 0), a, p, 0),
+         (numbers(6, 8), numbers(2, 8, seed=1), at(5)), 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("case", CONCATENATIONS, ids=lambda case: case.name)
+def test_concatenations_at_every_stage(case: Case, target: str) -> None:
+    wanted = case.meaning(*case.arrays)
+    for stage in (stage.name for stage in STAGES[:-1]):
+        module = traced(case.function, case.arrays)
+        (found,) = at_stage(module, target, stage, case.arrays)
+        assert_close(found, wanted, 1e-5, f"{case.name} at {stage}")
+        if stage == "fused":
+            assert insertions(module) == case.in_place
+        if stage == "buffers":
+            assert not copies(module)
+            kernels = [op for op in module.ops if isinstance(op, FuncOp)]
+            assert max(len(kernel.block.args) for kernel in kernels) <= 8
+
+
+@pytest.mark.parametrize("case", CONCATENATIONS, ids=lambda case: case.name)
+def test_concatenations_on_the_device(case: Case) -> None:
+    program = program_of(traced(case.function, case.arrays), "software")
+    (found,) = on_device(program, case.arrays)
+    assert_close(found, case.meaning(*case.arrays), 1e-5)

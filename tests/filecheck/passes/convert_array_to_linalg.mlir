@@ -90,3 +90,21 @@ func.func @barrier(%x : tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>) {
   %c = array.exp %b : (tensor<2xf32>) -> tensor<2xf32>
   func.return %a, %c : tensor<2xf32>, tensor<2xf32>
 }
+
+// A concatenation: every piece in its window of a new tensor.
+// CHECK-LABEL: func.func @concatenate
+// CHECK-NEXT:    %[[E:.*]] = tensor.empty() : tensor<2x7xf32>
+// CHECK-NEXT:    %[[X:.*]] = tensor.insert_slice %x into %[[E]][0, 0] [2, 4] [1, 1] : tensor<2x4xf32> into tensor<2x7xf32>
+// CHECK-NEXT:    %{{.*}} = tensor.insert_slice %y into %[[X]][0, 4] [2, 3] [1, 1] : tensor<2x3xf32> into tensor<2x7xf32>
+func.func @concatenate(%x : tensor<2x4xf32>, %y : tensor<2x3xf32>) -> tensor<2x7xf32> {
+  %r = array.concatenate %x, %y axis 1 : (tensor<2x4xf32>, tensor<2x3xf32>) -> tensor<2x7xf32>
+  func.return %r : tensor<2x7xf32>
+}
+
+// What is inserted at a computed position is clamped there.
+// CHECK-LABEL: func.func @insert
+// CHECK-NEXT:    linalg_ext.insert_slice %u into %x offsets [0, -1] starts %p
+func.func @insert(%x : tensor<2x4xf32>, %u : tensor<2x3xf32>, %p : tensor<i32>) -> tensor<2x4xf32> {
+  %r = array.dynamic_update_slice %x, %u, %p axis 1 : (tensor<2x4xf32>, tensor<2x3xf32>, tensor<i32>) -> tensor<2x4xf32>
+  func.return %r : tensor<2x4xf32>
+}

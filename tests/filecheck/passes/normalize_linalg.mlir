@@ -159,3 +159,28 @@ func.func @narrow(%a: tensor<4xi8>) -> tensor<4xi8> {
   } -> tensor<4xi8>
   func.return %0 : tensor<4xi8>
 }
+
+// -----
+
+// CHECK-LABEL: @window
+// CHECK:       linalg_ext.insert_slice %u into %x offsets [0, 5] : (tensor<2x3xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
+func.func @window(%u: tensor<2x3xf32>, %x: tensor<2x8xf32>) -> tensor<2x8xf32> {
+  %0 = tensor.insert_slice %u into %x[0, 5] [2, 3] [1, 1] : tensor<2x3xf32> into tensor<2x8xf32>
+  func.return %0 : tensor<2x8xf32>
+}
+
+// -----
+
+func.func @strided(%u: tensor<2x3xf32>, %x: tensor<2x8xf32>) -> tensor<2x8xf32> {
+  // expected-error @below {{tensor.insert_slice: offsets and sizes are static and strides are 1}}
+  %0 = tensor.insert_slice %u into %x[0, 0] [2, 3] [1, 2] : tensor<2x3xf32> into tensor<2x8xf32>
+  func.return %0 : tensor<2x8xf32>
+}
+
+// -----
+
+func.func @fewer_dimensions(%u: tensor<3xf32>, %x: tensor<2x8xf32>) -> tensor<2x8xf32> {
+  // expected-error @below {{tensor.insert_slice: its window (1, 3) has not the shape of tensor<3xf32>}}
+  %0 = tensor.insert_slice %u into %x[0, 0] [1, 3] [1, 1] : tensor<3xf32> into tensor<2x8xf32>
+  func.return %0 : tensor<2x8xf32>
+}

@@ -157,12 +157,32 @@ func.func @of_full() -> (tensor<2x3xf32>, tensor<5xf32>, tensor<6xf32>, tensor<f
 }
 
 // CHECK-LABEL: @pieces
-// CHECK-NEXT: %{{.*}} = array.concatenate %x, %x axis 0
+// CHECK-NEXT: %{{.*}} = array.concatenate %x, %y axis 0
 // CHECK-NEXT: func.return %x, %{{.*}}
-func.func @pieces(%x: tensor<3xf32>, %none: tensor<0xf32>) -> (tensor<3xf32>, tensor<6xf32>) {
+func.func @pieces(%x: tensor<3xf32>, %y: tensor<3xf32>, %none: tensor<0xf32>) -> (tensor<3xf32>, tensor<6xf32>) {
   %0 = array.concatenate %none, %x axis 0 : (tensor<0xf32>, tensor<3xf32>) -> tensor<3xf32>
-  %1 = array.concatenate %x, %none, %x axis 0 : (tensor<3xf32>, tensor<0xf32>, tensor<3xf32>) -> tensor<6xf32>
+  %1 = array.concatenate %x, %none, %y axis 0 : (tensor<3xf32>, tensor<0xf32>, tensor<3xf32>) -> tensor<6xf32>
   func.return %0, %1 : tensor<3xf32>, tensor<6xf32>
+}
+
+// One after another is one; what only another concatenation reads goes into that.
+// CHECK-LABEL: @chain
+// CHECK-NEXT: %[[R:.*]] = array.concatenate %x, %y, %x axis 0
+// CHECK-NEXT: func.return %[[R]]
+func.func @chain(%x: tensor<3xf32>, %y: tensor<2xf32>) -> tensor<8xf32> {
+  %0 = array.concatenate %x, %y axis 0 : (tensor<3xf32>, tensor<2xf32>) -> tensor<5xf32>
+  %1 = array.concatenate %0, %x axis 0 : (tensor<5xf32>, tensor<3xf32>) -> tensor<8xf32>
+  func.return %1 : tensor<8xf32>
+}
+
+// A value with itself is a view.
+// CHECK-LABEL: @repeated
+// CHECK-NEXT: %[[B:.*]] = array.broadcast %x shape [2, 3, 4] dims [0, 2] : (tensor<2x4xf32>) -> tensor<2x3x4xf32>
+// CHECK-NEXT: %[[R:.*]] = array.reshape %[[B]] shape [2, 12] : (tensor<2x3x4xf32>) -> tensor<2x12xf32>
+// CHECK-NEXT: func.return %[[R]]
+func.func @repeated(%x: tensor<2x4xf32>) -> tensor<2x12xf32> {
+  %0 = array.concatenate %x, %x, %x axis 1 : (tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>) -> tensor<2x12xf32>
+  func.return %0 : tensor<2x12xf32>
 }
 
 // CHECK-LABEL: @reductions
