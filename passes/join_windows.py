@@ -67,9 +67,12 @@ class JoinWindowsPass(ModulePass):
         target = target_named(self.target)
         for function in op.body.block.ops:
             if isinstance(function, func.FuncOp) and function.body.blocks:
-                for last in reversed(list(function.body.block.ops)):
-                    whole = isinstance(last, InsertSliceOp) and last.parent is not None
-                    if whole and (found := _pieces(last)):
+                ops = [
+                    inner for inner in function.body.block.ops if isinstance(inner, InsertSliceOp)
+                ]
+                for last in reversed(ops):
+                    # Those of a chain go with its last.
+                    if last.parent is not None and (found := _pieces(last)):
                         _join(last, *found, target)
 
 
