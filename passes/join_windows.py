@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -10,7 +11,7 @@ from math import prod
 from xdsl.context import Context
 from xdsl.dialects import arith, func, tensor
 from xdsl.dialects.builtin import ModuleOp, TensorType
-from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
@@ -28,6 +29,7 @@ from stepwell.passes.structured import (
     kind_of,
     shape_of,
     size_of,
+    tensors_read,
 )
 from stepwell.passes.target import Target, target_named
 
@@ -40,8 +42,9 @@ class JoinWindowsPass(ModulePass):
     """Makes one map of the insertions that fill a new tensor along an axis, or some for a window.
 
     A map shares kernels with others, but reads every piece at every point. Where the result is
-    stored anyway, a large piece is a kernel of its own instead, and one that a reduction or product
-    gives is written by that. A map of more pieces than a kernel has buffers is several.
+    stored anyway, a large piece that reads what no other does is a kernel of its own instead, and
+    one that a reduction or product gives is written by that. A map of more pieces than a kernel has
+    buffers is several.
 
     Before:
     ```mlir
@@ -137,8 +140,14 @@ def _groups(
         yield pieces
         return
     whole_vectors = all(prod(shape_of(piece)[axis:]) % WIDTH == 0 for piece in pieces)
+    sources = [_sources(piece) for piece in pieces]
+    readers = Counter(source for found in sources for source in found)
     alone = [
-        stored and whole_vectors and size_of(piece) >= target.launch_elements for piece in pieces
+        stored
+        and whole_vectors
+        and size_of(piece) >= target.launch_elements
+        and all(readers[source] == 1 for source in found)
+        for piece, found in zip(pieces, sources, strict=True)
     ]
     given = [stored and _is_given(piece) for piece in pieces]
     if sum(not single for single in given) <= 1:
@@ -189,6 +198,24 @@ def _origin(value: SSAValue) -> SSAValue:
     while isinstance(owner := value.owner, GenericOp) and kind_of(owner) is Kind.VIEW:
         value = inputs(owner)[0]
     return value
+
+
+def _sources(value: SSAValue) -> set[SSAValue]:
+    """What maps compute a value from, but for what is much smaller."""
+    found: set[SSAValue] = set()
+    seen: set[SSAValue] = set()
+    pending = [value]
+    while pending:
+        source = pending.pop()
+        owner = source.owner
+        if source in seen or isinstance(owner, FillOp):
+            continue
+        seen.add(source)
+        if isinstance(owner, GenericOp) and kind_of(owner) in (Kind.VIEW, Kind.MAP):
+            pending += tensors_read(owner)
+        elif size_of(source) * 8 >= size_of(value):
+            found.add(source)
+    return found
 
 
 def _joined(emit: Emitter, pieces: Sequence[SSAValue], type_: TensorType, axis: int) -> SSAValue:

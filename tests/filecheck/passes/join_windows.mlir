@@ -57,3 +57,14 @@ func.func @gap(%a: tensor<4xf32>, %b: tensor<3xf32>) -> tensor<8xf32> {
   %1 = linalg_ext.insert_slice %b into %0 offsets [5] : (tensor<3xf32>, tensor<8xf32>) -> tensor<8xf32>
   func.return %1 : tensor<8xf32>
 }
+
+// Two kernels would both read all of what these are computed from.
+// CHECK-LABEL: func.func @shared
+// CHECK-NOT:     linalg_ext.insert_slice
+// CHECK:         linalg.generic
+func.func @shared(%a: tensor<1024x256xf32>) -> tensor<2048x256xf32> {
+  %e = tensor.empty() : tensor<2048x256xf32>
+  %0 = linalg_ext.insert_slice %a into %e offsets [0, 0] : (tensor<1024x256xf32>, tensor<2048x256xf32>) -> tensor<2048x256xf32>
+  %1 = linalg_ext.insert_slice %a into %0 offsets [1024, 0] : (tensor<1024x256xf32>, tensor<2048x256xf32>) -> tensor<2048x256xf32>
+  func.return %1 : tensor<2048x256xf32>
+}
