@@ -18,9 +18,8 @@ After: `map_0` overwrites `%w`, because no launch reads the old `%w` later.
 
 A result overwrites its donated argument when the kernel reads each element of it only where it
 writes that element, and every other reader can run before. Launches are reordered for that. In the
-same way a result overwrites a temporary that no later launch reads: both live in one buffer.
-
-What is inserted into an argument overwrites that, or a copy where it must not: the rest stays.
+same way a result overwrites a temporary that no later launch reads: both share one buffer. What is
+inserted into an argument overwrites that, or a copy where it must not: the rest stays.
 
 A `linalg_ext.scan` becomes a `kernel.loop`, whose carries are buffers that its steps change: those
 of their first values, if these may be overwritten, or copies.
@@ -157,16 +156,13 @@ class _Host:
         reused: list[int | None] = []
         for number, result in enumerate(launch.outputs):
             donor = overwritten.get(result)
-            if donor is None:
-                self.buffers[result] = self._allocate(result.type, output=result in kept)
-            else:
-                self.buffers[result] = self.buffers[donor]
+            destination = self._destination(result, donor, result in kept)
+            if number in inserted:
+                self._keep(launch.arguments[inserted[number]], destination)
             position = inserted.get(number, _position(donor, launch.arguments))
             reused.append(position)
-            if number in inserted:
-                self._keep(launch.arguments[inserted[number]], self.buffers[result])
             position = len(launch.arguments) + number if position is None else position
-            arguments[position] = self.buffers[result]
+            arguments[position] = destination
         key = (name, tuple(reused))
         if key not in self.variants:
             same = sum(other == name for other, _ in self.variants)
@@ -175,12 +171,16 @@ class _Host:
         values = [arguments[position] for position in sorted(arguments)]
         self.emit.insert(LaunchOp(self.variants[key].sym_name.data, values))
 
+    def _destination(self, result: SSAValue, donor: SSAValue | None, output: bool) -> SSAValue:
+        """Where a result is stored: in the buffer of what it overwrites, or in one of its own."""
+        buffer = None if donor is None else self.buffers[donor]
+        self.buffers[result] = buffer or self._allocate(result.type, output=output)
+        return self.buffers[result]
+
     def _keep(self, value: SSAValue, destination: SSAValue) -> None:
-        """Copies what a kernel inserts into to where it does, if it is not there."""
-        if isinstance(value.owner, tensor.EmptyOp):
-            return
-        buffer = self._buffer(value)
-        if buffer is not destination:
+        """Copies a value of which a part will be changed to where it is, if it is not there."""
+        buffer = None if isinstance(value.owner, tensor.EmptyOp) else self._buffer(value)
+        if buffer is not None and buffer is not destination:
             self.emit.insert(memref.CopyOp(buffer, destination))
 
     def _scan(
@@ -188,13 +188,7 @@ class _Host:
     ) -> None:
         self.emit.location = scan.location
         for result, value in zip(scan.last, scan.carries, strict=True):
-            buffer, donor = self._buffer(value), overwritten.get(result)
-            if donor is None:
-                buffer = self._copied(buffer, value.type, output=result in kept)
-            elif donor is not value:
-                self.emit.insert(memref.CopyOp(buffer, self.buffers[donor]))
-                buffer = self.buffers[donor]
-            self.buffers[result] = buffer
+            self._keep(value, self._destination(result, overwritten.get(result), result in kept))
         for result in scan.ys:
             self.buffers[result] = self._allocate(result.type, output=result in kept)
         consts = [self._buffer(value) for value in scan.consts]
