@@ -113,6 +113,7 @@ class Device:
 
     def __init__(self, adapter: Any, limits: Limits = "adapter") -> None:
         self.lock = threading.RLock()
+        self._opened = adapter, limits
         has = frozenset(adapter.features)
         features = frozenset(
             name for name, native_name in _NATIVE_FEATURES.items() if native_name in has
@@ -160,6 +161,20 @@ class Device:
                 return self.handle.create_buffer(size=size, usage=usage)
 
         return create
+
+    def another(self) -> Device:
+        """A further device of the same adapter. Raises: DeviceError."""
+        return Device(*self._opened)
+
+    def close(self) -> None:
+        """Let go of everything at once. No array or program may be left on the device."""
+        self.wait()
+        self.handle.destroy()
+
+    @property
+    def compiles_at_dispatch(self) -> bool:
+        """Whether kernels are compiled when they are first dispatched, not with their pipelines."""
+        return self.description.is_software and "Mesa" in self.description.driver
 
     # Arrays
 
@@ -243,6 +258,10 @@ class Device:
             for kernel, pipeline in zip(missing, compiled, strict=True):
                 self._pipelines[_pipeline_key(kernel)] = pipeline
             return [self._pipelines[_pipeline_key(kernel)] for kernel in kernels]
+
+    def knows(self, kernel: Kernel) -> bool:
+        """Whether it has a pipeline of the kernel."""
+        return _pipeline_key(kernel) in self._pipelines
 
     def bind_group(self, pipeline: Pipeline, bindings: Sequence[Binding]) -> Any:
         """The bind group of buffers, from a byte of each on so many; cached."""

@@ -30,6 +30,7 @@ from stepwell.backends.program import (
     distinct,
 )
 from stepwell.backends.wgpu import native
+from stepwell.backends.wgpu.ahead import compile_ahead
 from stepwell.backends.wgpu.array import DeviceArray, type_text
 from stepwell.backends.wgpu.device import Device
 from stepwell.backends.wgpu.memory import Memory
@@ -114,6 +115,7 @@ class Executor:
         _check_memory(program, device)
         self.program = program
         self.device = device
+        compile_ahead(program, device)
         names = list(program.kernels)
         pipelines = device.pipelines(list(program.kernels.values()))
         self._pipelines = dict(zip(names, pipelines, strict=True))

@@ -39,7 +39,7 @@ from stepwell.backends.program import (
     Program,
     buffer_bytes,
 )
-from stepwell.backends.wgpu import native, staging
+from stepwell.backends.wgpu import ahead, native, staging
 from stepwell.backends.wgpu.array import DeviceArray
 from stepwell.backends.wgpu.device import DEFAULT_LIMITS, Device
 from stepwell.backends.wgpu.executor import Executor
@@ -366,6 +366,45 @@ def test_equal_kernels_share_a_pipeline(device: Device) -> None:
     renamed = replace(program.kernels["unary"], name="other", flops=3)
     first, second = device.pipelines([program.kernels["unary"], renamed])
     assert first is second
+
+
+def test_software_vulkan_compiles_on_all_processors(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not device.compiles_at_dispatch:
+        pytest.skip("the device compiles kernels with their pipelines")
+    shares: list[tuple[Device, int]] = []
+    compile_share = ahead._compile
+
+    def spy(on: Device, kernels: list[Kernel], sizes: dict[str, list[int]]) -> None:
+        shares.append((on, len(kernels)))
+        compile_share(on, kernels, sizes)
+        assert all(on.knows(kernel) for kernel in kernels)
+
+    monkeypatch.setattr(ahead, "_compile", spy)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    one = in_place()
+    count = 2 * ahead.FEWEST
+    kernels = {
+        f"add_{k}": Kernel(
+            f"add_{k}", ADD_ONE.replace("1.0", f"{k}.5"), (64, 1, 1), ("read_write",)
+        )
+        for k in range(count)
+    }
+    program = replace(
+        one, kernels=kernels, commands=tuple(Dispatch(name, (0,), (1, 1, 1)) for name in kernels)
+    )
+    monkeypatch.setenv("MESA_SHADER_CACHE_DISABLE", "true")
+    Executor(program, device.another())
+    assert not shares, "there is no cache to share"
+    monkeypatch.delenv("MESA_SHADER_CACHE_DISABLE")
+    for _ in range(2):
+        executor = Executor(program, device)
+        (result,) = executor(np.arange(64, dtype=np.float32))
+        expected = np.arange(64) + sum(k + 0.5 for k in range(count))
+        np.testing.assert_array_equal(result.numpy(), expected.astype(np.float32))
+    assert [number for _, number in shares] == [ahead.FEWEST] * 2, "what is known is not new"
+    assert {id(on) for on, _ in shares} > {id(device)}
 
 
 def test_shader_errors_name_kernel_and_line(device: Device) -> None:
