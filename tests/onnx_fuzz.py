@@ -13,10 +13,10 @@ The tests read the first 200 that are small:
     python tests/onnx_fuzz.py --count 200 --bytes 8192 --write tests/onnx_random.zip
 
 A model is compared on inputs for which every number in it is finite and onnxruntime's own result
-does not hang on roundings: it stays with optimisation on, with inputs an ulp or two away, and no
-comparison, rounding or argmax in it is closer than that to turning. Models without such inputs, or
-of types other than f32, i32 and bool (i64 and f64 inside), are left out. All this is decided before
-Stepwell sees the model.
+does not hang on roundings: it stays with optimisation on, with inputs and all that operators round
+some ulps away, and no comparison, rounding or argmax in it is closer than that to turning. Models
+without such inputs, or of types other than f32, i32 and bool (i64 and f64 inside), are left out.
+All this is decided before Stepwell sees the model.
 """
 
 from __future__ import annotations
@@ -47,6 +47,16 @@ _TYPES = {"FLOAT", "INT32", "BOOL", "INT64", "DOUBLE"}
 _RANGES = [(-1, 1), (0, 1), (-0.3, 0.9), (1, 2), (1, 9), (-6, 6)]
 _ATTEMPTS = 12
 _RTOL, _ATOL = 1e-3, 1e-4
+_ULPS = 1e-6
+_EXACT = {
+    "Abs", "Cast", "Ceil", "Clip", "Concat", "Constant", "Expand", "Flatten", "Floor", "Gather",
+    "Identity", "Max", "MaxPool", "Min", "Neg", "Pad", "ReduceMax", "ReduceMin", "Relu", "Reshape",
+    "Round", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where",
+}  # fmt: skip
+"""Operators that round nothing, or on purpose."""
+_ALWAYS, _UNLESS_WHOLE = ":rounded", ":rounded unless whole"
+_WHOLE = {"Add", "Conv", "Gemm", "MatMul", "Mul", "ReduceSum", "Sub"}
+"""Operators that give whole numbers of whole numbers without rounding."""
 
 Values = dict[str, np.ndarray[Any, Any]]
 Result = TypeVar("Result")
@@ -93,13 +103,13 @@ def comparable(model: ModelProto, seed: int) -> tuple[Values, Values] | None:
         return None
     outputs = [output.name for output in model.graph.output]
     try:
-        plain, whole = _session(model), _session(_with_all_values(model))
-        optimised = _session(model, optimised=True)
+        whole, optimised = _session(_with_all_values(model)), _session(model, optimised=True)
     except Exception as error:  # an operator of a type that onnxruntime has not
         if "NOT_IMPLEMENTED" in str(error):
             return None
         raise
     names = [output.name for output in whole.get_outputs()]
+    rounded: Any = None
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for attempt in range(seed * _ATTEMPTS, (seed + 1) * _ATTEMPTS):
         inputs = _inputs(model, attempt)
@@ -109,8 +119,10 @@ def comparable(model: ModelProto, seed: int) -> tuple[Values, Values] | None:
         ):
             continue
         expected = {name: values[name] for name in outputs}
+        rounded = rounded or _session(_with_roundings(model, values))
+        wanted = [i.name for i in rounded.get_inputs()]
         near = (optimised.run(None, inputs), *(
-            plain.run(None, _moved(inputs, attempt + i)) for i in range(3)
+            rounded.run(None, _moved(wanted, inputs, values, attempt + i)) for i in range(3)
         ))  # fmt: skip
         if all(
             not difference(theirs, value, _RTOL / 5, _ATOL / 5)
@@ -197,14 +209,45 @@ def _inputs(model: ModelProto, seed: int) -> Values:
     return values
 
 
-def _moved(inputs: Values, seed: int) -> Values:
-    """The inputs with floats some ulps away."""
+def _with_roundings(model: ModelProto, values: Values) -> ModelProto:
+    """The model with factors, which are inputs, on all floats that its operators round.
+
+    Those that end in `_UNLESS_WHOLE` are for what is not rounded where it is a whole number.
+    """
+    rounded = ModelProto()
+    rounded.CopyFrom(model)
+    rounded.graph.ClearField("node")
+    for node in model.graph.node:
+        own = rounded.graph.node.add()
+        own.CopyFrom(node)
+        for at, name in enumerate(node.output):
+            if node.op_type in _EXACT or name not in values or values[name].dtype.kind != "f":
+                continue
+            own.output[at] = f"{name}:exact"
+            element = helper.np_dtype_to_tensor_dtype(values[name].dtype)
+            kind = _UNLESS_WHOLE if node.op_type in _WHOLE else _ALWAYS
+            factor = helper.make_tensor_value_info(name + kind, element, values[name].shape)
+            rounded.graph.input.append(factor)
+            rounded.graph.node.append(
+                helper.make_node("Mul", [own.output[at], factor.name], [name])
+            )
+    return rounded
+
+
+def _moved(wanted: Sequence[str], inputs: Values, values: Values, seed: int) -> Values:
+    """What the model with roundings takes: inputs with floats some ulps away, and factors."""
     rng = np.random.default_rng(seed)
-    return {
-        name: np.asarray(v * (1 + rng.uniform(-1e-6, 1e-6, v.shape)), v.dtype)
-        if v.dtype.kind == "f" else v
-        for name, v in inputs.items()
-    }  # fmt: skip
+    moved: Values = {}
+    for name in wanted:
+        of, _, kind = name.rpartition(":")
+        value = inputs[name] if name in inputs else values[of]
+        near = 1 + rng.uniform(-_ULPS, _ULPS, value.shape)
+        if name in inputs:
+            near = value * near if value.dtype.kind == "f" else value
+        elif f":{kind}" == _UNLESS_WHOLE:
+            near = np.where(value % 1 == 0, 1, near)
+        moved[name] = np.asarray(near, value.dtype)
+    return moved
 
 
 def _ordinary(value: np.ndarray[Any, Any]) -> bool:
@@ -216,8 +259,9 @@ def _ordinary(value: np.ndarray[Any, Any]) -> bool:
 def _on_edge(model: ModelProto, values: Values) -> bool:
     """Whether a discontinuous operator reads a number next to where it turns."""
 
-    def close(a: Any, b: Any) -> bool:
-        return bool(((a != b) & (np.abs(a - b) <= 1e-5 * np.maximum(np.abs(a), np.abs(b)))).any())
+    def close(a: Any, b: Any, least: float = 0) -> bool:
+        size = np.maximum(np.maximum(np.abs(a), np.abs(b)), least)
+        return bool(((a != b) & (np.abs(a - b) <= 1e-5 * size)).any())
 
     for node in model.graph.node:
         read = [values[name] for name in node.input if name in values]
@@ -227,7 +271,7 @@ def _on_edge(model: ModelProto, values: Values) -> bool:
         if node.op_type in ("Greater", "Less", "Equal", "GreaterOrEqual", "LessOrEqual"):
             edge = close(x, read[1])
         elif node.op_type in ("Floor", "Ceil", "Cast"):
-            edge = close(x, np.round(x))
+            edge = close(x, np.round(x), 1)
         elif node.op_type == "Round":
             edge = close(x, np.floor(x) + 0.5)
         elif node.op_type in ("ArgMax", "ArgMin"):
