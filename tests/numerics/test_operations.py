@@ -5,22 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from operations.levels import GRADIENT_LEVELS, LEVELS, PLAIN, Level
-from operations.row import Case, Row, wide
+from operations.modules import (
+    gradient,
+    gradient_cases,
+    gradients_of,
+    module_of,
+    results_of,
+    weighted,
+)
+from operations.row import Row, wide
 from operations.table import ROWS
-from xdsl.dialects import func
-from xdsl.dialects.builtin import ModuleOp, f32
+from xdsl.dialects.builtin import f32
 from xdsl.ir import Block, Region
 
 from stepwell.dialects.array import Array
-from stepwell.dialects.array.base import numpy_dtype, shape_of, tensor
+from stepwell.dialects.array.base import numpy_dtype, tensor
 from stepwell.dialects.array.differentiation import ValueAndGradOp, YieldOp
-from stepwell.dialects.array.elementwise import AddOp, MultiplyOp
-from stepwell.dialects.array.reduction import SumOp
+from stepwell.dialects.array.elementwise import AddOp
 from stepwell.dialects.emit import Emitter
 
 REQUESTS = {"array.value_and_grad", "array.checkpoint", "array.yield", "array.stop_gradient"}
-DIFFERENCED = 40
-"""Gradients are taken of results of up to this many elements: differences cost two runs each."""
 
 rows = pytest.mark.parametrize("row", ROWS, ids=[f"{i}-{r.op.name}" for i, r in enumerate(ROWS)])
 levels = pytest.mark.parametrize("level", LEVELS, ids=[level.name for level in LEVELS])
@@ -29,25 +33,6 @@ levels = pytest.mark.parametrize("level", LEVELS, ids=[level.name for level in L
 def test_every_operation_has_a_row():
     operations = {op.name for op in Array.operations} - REQUESTS
     assert operations == {row.op.name for row in ROWS}
-
-
-def module_of(build, types):
-    """A module whose @main has arguments of these types and returns what `build` gives."""
-    block = Block(arg_types=types)
-    emit = Emitter(block)
-    results = build(emit, *block.args)
-    emit.insert(func.ReturnOp(*results))
-    signature = (types, [result.type for result in results])
-    module = ModuleOp([func.FuncOp("main", signature, Region(block))])
-    module.verify()
-    return module
-
-
-def spread(cases):
-    """The operands and types of all cases, and where each case's begin."""
-    operands = [case.operands() for case in cases]
-    types = [argument.type for case in cases for argument in case.arguments]
-    return operands, types
 
 
 def close(actual, expected, ulps, label):
@@ -66,13 +51,8 @@ def close(actual, expected, ulps, label):
 @levels
 @rows
 def test_results(row: Row, level: Level):
-    operands, types = spread(row.cases)
-
-    def build(emit, *arguments):
-        left = list(arguments)
-        return [case.build(emit, *take(left, case)) for case in row.cases]
-
-    module = module_of(build, types)
+    operands = [case.operands() for case in row.cases]
+    module = results_of(row)
     results = module.body.block.first_op.function_type.outputs
     actual = level.execute(module, [array for arrays in operands for array in arrays])
     for case, arrays, type_, array in zip(row.cases, operands, results, actual, strict=True):
@@ -80,37 +60,6 @@ def test_results(row: Row, level: Level):
             expected = np.asarray(case.reference(*map(wide, arrays)))
         assert array.dtype == numpy_dtype(type_.element_type), case.label
         close(array, expected, case.ulps * level.slack, f"{row.op.name} {case.label}")
-
-
-def take(left, case):
-    taken = left[: len(case.arguments)]
-    del left[: len(case.arguments)]
-    return taken
-
-
-def gradient_cases(row: Row):
-    """The cases with gradients, their operands, and weights that make their results a number."""
-    for case in row.cases:
-        operands = case.operands()
-        shape = np.asarray(case.reference(*map(wide, operands))).shape
-        if case.gradient and np.prod(shape) <= DIFFERENCED:
-            rng = np.random.default_rng(len(operands))
-            yield case, operands, rng.uniform(0.5, 1.5, shape).astype(np.float32)
-
-
-def weighted(emit, value, weights):
-    axes = range(len(shape_of(value)))
-    return emit(SumOp(emit(MultiplyOp(value, weights)), list(axes)))
-
-
-def gradient(emit, case: Case, arguments):
-    """The gradients of the weighted sum of the case's result."""
-    block = Block(arg_types=[argument.type for argument in arguments])
-    inner = Emitter(block)
-    *operands, weights = block.args
-    inner.insert(YieldOp(weighted(inner, case.build(inner, *operands), weights)))
-    request = emit.insert(ValueAndGradOp(arguments, case.gradient, Region(block)))
-    return list(request.results[1:])
 
 
 def differences(function, operands, which, step):
@@ -143,20 +92,8 @@ differentiable = pytest.mark.parametrize(
 @differentiable
 def test_gradients(row: Row, level: Level):
     cases = list(gradient_cases(row))
-    types, arrays = [], []
-    for case, operands, weights in cases:
-        types += [*(argument.type for argument in case.arguments), tensor(weights.shape, f32)]
-        arrays += [*operands, weights]
-
-    def build(emit, *arguments):
-        left, results = list(arguments), []
-        for case, operands, _ in cases:
-            count = len(operands) + 1
-            results += gradient(emit, case, left[:count])
-            del left[:count]
-        return results
-
-    actual = list(level.execute(module_of(build, types), arrays))
+    arrays = [array for _, operands, weights in cases for array in (*operands, weights)]
+    actual = list(level.execute(gradients_of(cases), arrays))
     for case, operands, weights in cases:
         expected = differences(
             total(case, weights), [wide(array) for array in operands], case.gradient, 1e-5
