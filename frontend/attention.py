@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from stepwell.dialects.array.attention import LOWEST, AttentionOp
+from stepwell.dialects.array.attention import LOWEST, TINIEST, AttentionOp
 from stepwell.dialects.array.base import DTYPES
 from stepwell.dialects.array.shape import IotaOp
 from stepwell.dialects.bounds import CAUSAL
@@ -143,7 +143,7 @@ def _capped(
         scores = where(attention_mask(*scores.shape[-2:], is_causal=True), scores, LOWEST)
     shifted = exp(scores - largest(scores, axis=-1, keepdims=True))
     weights = where(scores > LOWEST, shifted, 0.0)
-    total = maximum(sum(weights, axis=-1, keepdims=True), 1e-38)
+    total = maximum(sum(weights, axis=-1, keepdims=True), TINIEST)
     return astype(matmul(weights / total, wide[2]), q.dtype)
 
 

@@ -7,6 +7,8 @@ gradients, random models and a sample of ONNX's own tests go through them here.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from operations.modules import gradient_cases, gradients_of, results_of
 from operations.row import Row
@@ -24,8 +26,15 @@ PARTS = 10
 rows = pytest.mark.parametrize("row", ROWS, ids=[f"{i}-{r.op.name}" for i, r in enumerate(ROWS)])
 
 
+_NUMBER = re.compile(r"(?<![\w.])(\d+\.?\d*(?:e[-+]?\d+)?)f")
+_SMALLEST = 2.0**-126
+"""GPUs take smaller numbers for zero, and divide by it."""
+
+
 def validate(program: Program) -> None:
     for kernel in program.kernels.values():
+        small = [text for text in _NUMBER.findall(kernel.wgsl) if 0 < float(text) < _SMALLEST]
+        assert not small, f"{kernel.name} has numbers that are zero on GPUs: {small}"
         if "subgroup" in device().features or "subgroup" not in kernel.wgsl:
             # The directive is for browsers: naga refuses it.
             validate_naga(kernel.wgsl.replace("enable subgroups;", ""))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stepwell.backends.reference.machine import Frame, Handlers
+from stepwell.dialects.array.attention import TINIEST
 from stepwell.dialects.bounds import bounds_of, seen
 from stepwell.dialects.linalg_ext import (
     AttendingOp,
@@ -35,7 +36,7 @@ def _attention(frame: Frame, op: AttentionOp, operands: list[Any]) -> Sequence[A
     scores = _scores(op, query, key, operands[3:])
     peak = np.maximum(scores.max(-1, keepdims=True), _LOWEST)
     weights = np.where(scores > _LOWEST, np.exp(scores - peak), 0)
-    total = np.maximum(weights.sum(-1, keepdims=True), 1e-38)
+    total = np.maximum(weights.sum(-1, keepdims=True), TINIEST)
     result = (weights @ value / total).astype(operands[0].dtype)
     return result, (np.log(total) + peak)[..., 0].astype(np.float32)
 

@@ -61,8 +61,9 @@ from stepwell.dialects.errors import DTypeError, ShapeError
 
 LOWEST = -1e38
 """Scores are no lower; those that are no higher are masked."""
-_TINIEST = 1e-38
-"""Sums of weights are no smaller, so that their logarithm is finite."""
+TINIEST = 2.0**-126
+"""Sums of weights are no smaller, so that their logarithm is finite, and so is what is divided by
+them: GPUs take smaller numbers for zero."""
 Floats = NDArray[np.float64]
 _T = TypeVar("_T")
 
@@ -289,7 +290,7 @@ class AttentionOp(AttendingOp):
         weights = np.exp(scores - peak)
         total = weights.sum(-1, keepdims=True)
         result = weights @ value / np.where(total == 0, 1, total)
-        logsumexp = np.log(np.maximum(total, _TINIEST)) + peak
+        logsumexp = np.log(np.maximum(total, TINIEST)) + peak
         return (
             np.asarray(result, given[0].dtype),
             np.asarray(logsumexp[..., 0], np.float32),
@@ -305,7 +306,7 @@ class AttentionOp(AttendingOp):
         seen = emit(GreaterOp(scores, full_like(emit, LOWEST, scores)))
         shifted = emit(ExpOp(emit(SubtractOp(scores, along))))
         total = emit(SumOp(emit(WhereOp(seen, shifted, zeros_like(emit, shifted))), [axis]))
-        total = emit(MaximumOp(total, full_like(emit, _TINIEST, total)))
+        total = emit(MaximumOp(total, full_like(emit, TINIEST, total)))
         logsumexp = emit(AddOp(emit(LogOp(total)), peak))
         weights = self._weights(emit, scores, logsumexp)
         result = self._product(emit, weights, value, 1, 0)

@@ -12,6 +12,7 @@ from xdsl.dialects import arith, math
 from xdsl.ir import SSAValue
 
 from stepwell.dialects import kernel
+from stepwell.dialects.array.attention import TINIEST
 from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes.index import Index
 from stepwell.passes.schedules.attention.plan import ACROSS, VECTORS, WIDTH, Plan
@@ -41,7 +42,7 @@ class Forward(Tiles):
         start = [*[self.splat(LOWEST / 2)] * down, *[self.splat(0)] * down]
         results = self.loop([*start, *self.zeros(self.sums)], self._tile)
         peaks, totals, values = self._parts(results)
-        tiny, one = self.splat(1e-38), self.splat(1)
+        tiny, one = self.splat(TINIEST), self.splat(1)
         totals = self._over_threads(totals, arith.AddfOp)
         totals = [self.map(arith.MaximumfOp, total, tiny) for total in totals]
         inverse = [self.map(arith.DivfOp, one, total) for total in totals]
