@@ -28,8 +28,7 @@ def test_compile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 < cached["value"] < cold["value"]
     assert cold["more"]["dispatches"] <= 12
     passes = [figure["what"] for name, figure in found.items() if ".pass." in name]
-    assert passes[0] == "differentiate"
-    assert "convert-kernels-to-wgsl" in passes
+    assert {"differentiate", "convert-kernels-to-wgsl"} <= {*passes}
     assert "compile.mlp.cold" in capsys.readouterr().out
 
 

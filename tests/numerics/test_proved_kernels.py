@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from operations import attention, composite, contraction, convolution, indexing, reduction
 from operations.levels import not_proved, too_long
+from operations.modules import results_of
 from operations.row import Row
-from test_operations import module_of, spread, take
 
 import stepwell as sw
 from stepwell.frontend.compilation import trace_call
@@ -25,14 +25,8 @@ ROWS = [row for table in TABLES for row in table.ROWS]
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.op.name for row in ROWS])
 def test_every_kernel_is_proved(row: Row) -> None:
-    _, types = spread(row.cases)
-
-    def build(emit, *arguments):
-        left = list(arguments)
-        return [case.build(emit, *take(left, case)) for case in row.cases]
-
     target = target_named("desktop-subgroup32-workgroup48")
-    module = lower(module_of(build, types), target, "tiled")
+    module = lower(results_of(row), target, "tiled")
     assert not_proved(module) == []
     assert too_long(module) == []
 
