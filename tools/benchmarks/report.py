@@ -21,7 +21,7 @@ _GROUPS = {
     "Softmax, norms, cross entropy": ("softmax", "layer-norm", "rms-norm", "cross-entropy"),
     "Reductions": ("sum", "argmax"),
     "Embedding": ("embedding",),
-    "Whole models": ("mlp", "gpt", "block"),
+    "Whole models": ("mlp", "lstm", "gpt", "block"),
     "Others": ("",),
 }
 """Title -> how the names of its rows begin after `speed.`."""
