@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stepwell.backends.reference.machine import Frame, Handlers
-from stepwell.dialects.array.attention import TINIEST
+from stepwell.dialects.array.attention import LOWEST, TINIEST
 from stepwell.dialects.bounds import bounds_of, seen
 from stepwell.dialects.linalg_ext import (
     AttendingOp,
@@ -17,25 +17,23 @@ from stepwell.dialects.linalg_ext import (
     AttentionQueryGradientOp,
 )
 
-_LOWEST = -1e38
-
 
 def _scores(op: AttendingOp, query: Any, key: Any, beside: Sequence[Any]) -> Any:
     scores = query @ np.swapaxes(key, -1, -2) * op.scale.value.data
     rest = iter(beside)
     mask, shifts = (None if value is None else next(rest) for value in (op.mask, op.shifts))
     if mask is not None and mask.dtype == np.bool_:
-        scores = np.where(mask, scores, _LOWEST)
+        scores = np.where(mask, scores, LOWEST)
     elif mask is not None:
         scores = scores + mask.astype(np.float64)
-    return np.where(seen(bounds_of(op.bounds), shifts, *scores.shape[-2:]), scores, _LOWEST)
+    return np.where(seen(bounds_of(op.bounds), shifts, *scores.shape[-2:]), scores, LOWEST)
 
 
 def _attention(frame: Frame, op: AttentionOp, operands: list[Any]) -> Sequence[Any]:
     query, key, value = (operand.astype(np.float64) for operand in operands[:3])
     scores = _scores(op, query, key, operands[3:])
-    peak = np.maximum(scores.max(-1, keepdims=True), _LOWEST)
-    weights = np.where(scores > _LOWEST, np.exp(scores - peak), 0)
+    peak = np.maximum(scores.max(-1, keepdims=True), LOWEST)
+    weights = np.where(scores > LOWEST, np.exp(scores - peak), 0)
     total = np.maximum(weights.sum(-1, keepdims=True), TINIEST)
     result = (weights @ value / total).astype(operands[0].dtype)
     return result, (np.log(total) + peak)[..., 0].astype(np.float32)
@@ -44,7 +42,7 @@ def _attention(frame: Frame, op: AttentionOp, operands: list[Any]) -> Sequence[A
 def _weights_and_slopes(op: AttendingOp, operands: list[Any]) -> Any:
     query, key, value, dout, logsumexp, delta = (o.astype(np.float64) for o in operands[:6])
     scores = _scores(op, query, key, operands[6:])
-    exponents = np.where(scores > _LOWEST, scores - logsumexp[..., None], -np.inf)
+    exponents = np.where(scores > LOWEST, scores - logsumexp[..., None], -np.inf)
     weights = np.exp(exponents)
     return weights, weights * (dout @ np.swapaxes(value, -1, -2) - delta[..., None])
 

@@ -12,11 +12,11 @@ from xdsl.dialects import arith, math
 from xdsl.ir import SSAValue
 
 from stepwell.dialects import kernel
-from stepwell.dialects.array.attention import TINIEST
+from stepwell.dialects.array.attention import LOWEST, TINIEST
 from stepwell.dialects.linalg_ext import AttentionOp
 from stepwell.passes.index import Index
 from stepwell.passes.schedules.attention.plan import ACROSS, VECTORS, WIDTH, Plan
-from stepwell.passes.schedules.attention.tiles import LOWEST, Sums, Tiles, Values
+from stepwell.passes.schedules.attention.tiles import Sums, Tiles, Values
 from stepwell.passes.schedules.frame import Frame
 from stepwell.passes.structured import shape_of
 

@@ -15,6 +15,7 @@ from xdsl.dialects import arith, math
 from xdsl.ir import SSAValue
 
 from stepwell.dialects import kernel
+from stepwell.dialects.array.attention import LOWEST
 from stepwell.dialects.linalg_ext import (
     AttentionGradientOp,
     AttentionKeyGradientOp,
@@ -22,7 +23,7 @@ from stepwell.dialects.linalg_ext import (
 )
 from stepwell.passes.index import ZERO, Index
 from stepwell.passes.schedules.attention.plan import VECTORS, WIDTH, Plan
-from stepwell.passes.schedules.attention.tiles import LOWEST, Sums, Tiles, Values
+from stepwell.passes.schedules.attention.tiles import Sums, Tiles, Values
 from stepwell.passes.schedules.frame import Frame
 
 _Each = Callable[[int], SSAValue]

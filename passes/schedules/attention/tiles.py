@@ -19,6 +19,7 @@ from xdsl.dialects.builtin import Float16Type, IntegerAttr, VectorType, f32, i1,
 from xdsl.ir import SSAValue
 
 from stepwell.dialects import kernel
+from stepwell.dialects.array.attention import LOWEST
 from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes.index import ZERO, Index, constant, delinearize
 from stepwell.passes.schedules.attention.columns import Columns
@@ -36,7 +37,6 @@ from stepwell.passes.schedules.frame import Frame, lanes
 from stepwell.passes.schedules.point import quick
 from stepwell.passes.structured import element_type, shape_of
 
-LOWEST = -1e38
 VECTOR = VectorType(f32, [WIDTH])
 FLAGS = VectorType(i1, [WIDTH])
 _ULT, _UGE = 6, 9
