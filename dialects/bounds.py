@@ -6,13 +6,18 @@ Query q sees key k where key * k + query * q <= limit for every bound, each coef
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import DenseArrayBase, IntegerType, i32
+from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerType, TensorType, i32
+from xdsl.ir import SSAValue
+from xdsl.irdl import IRDLOperation, prop_def
 from xdsl.utils.exceptions import VerifyException
+
+_T = TypeVar("_T")
 
 Bounds = DenseArrayBase[IntegerType]
 """The attribute: key, query and limit of one bound after the other."""
@@ -27,6 +32,36 @@ class Bound(NamedTuple):
 
 
 CAUSAL = Bound(1, -1, 0)
+
+
+class BoundedOp(IRDLOperation, ABC):
+    """What attention has at every level: a scale, bounds, and beside its fixed operands perhaps a
+    mask, and then perhaps shifts, i32, which are added to the limits of the last bounds.
+    """
+
+    scale = prop_def(FloatAttr)
+    bounds = prop_def(DenseArrayBase.constr(i32))
+
+    FIXED: ClassVar[int]
+    """Operands that there always are."""
+
+    @property
+    def mask(self) -> SSAValue | None:
+        return next((v for v in self.operands[self.FIXED :] if not _is_shifts(v)), None)
+
+    @property
+    def shifts(self) -> SSAValue | None:
+        return next(filter(_is_shifts, self.operands[self.FIXED :]), None)
+
+    def split(self, operands: Sequence[_T]) -> tuple[Sequence[_T], _T | None, _T | None]:
+        """What stands for the operands that there always are, the mask and the shifts."""
+        rest = iter(operands[self.FIXED :])
+        mask, shifts = (None if v is None else next(rest) for v in (self.mask, self.shifts))
+        return operands[: self.FIXED], mask, shifts
+
+
+def _is_shifts(value: SSAValue) -> bool:
+    return isinstance(value.type, TensorType) and value.type.element_type == i32
 
 
 def bounds_attr(bounds: Iterable[Bound]) -> Bounds:

@@ -34,11 +34,11 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from stepwell.dialects.bounds import Bound, Bounds, bounds_of, verify_bounds, visible
+from stepwell.dialects.bounds import Bound, BoundedOp, Bounds, bounds_of, verify_bounds, visible
 from stepwell.dialects.scanning import CalleeIsStep, CallingOp, ScanningOp
 
 
-class AttendingOp(IRDLOperation, ABC):
+class AttendingOp(BoundedOp, ABC):
     """What attention and its gradients share: query, key and value, the mask and the scores.
 
     query [..., T, d], key [..., S, d], value [..., S, w]; scores query key^T * scale + mask, where
@@ -51,15 +51,10 @@ class AttendingOp(IRDLOperation, ABC):
     key = operand_def(AnyTensorTypeConstr)
     value = operand_def(AnyTensorTypeConstr)
     beside = var_operand_def(AnyTensorTypeConstr)
-    scale = prop_def(FloatAttr)
-    bounds = prop_def(DenseArrayBase.constr(i32))
-
     traits = traits_def(Pure())
 
     PRODUCTS: ClassVar[tuple[int, int]]
     """Products of queries by keys by the depth, and by the width of values, that it takes."""
-    FIXED: ClassVar[int]
-    """Operands that there always are."""
 
     def __init__(
         self, operands: Sequence[SSAValue], types: Sequence[Attribute], scale: FloatAttr,
@@ -70,14 +65,6 @@ class AttendingOp(IRDLOperation, ABC):
             result_types=types,
             properties={"scale": scale, "bounds": bounds},
         )
-
-    @property
-    def mask(self) -> SSAValue | None:
-        return next((value for value in self.beside if _element(value) != i32), None)
-
-    @property
-    def shifts(self) -> SSAValue | None:
-        return next((value for value in self.beside if _element(value) == i32), None)
 
     @property
     def scores(self) -> int:

@@ -18,10 +18,8 @@ from stepwell.dialects.linalg_ext import (
 )
 
 
-def _scores(op: AttendingOp, query: Any, key: Any, beside: Sequence[Any]) -> Any:
+def _scores(op: AttendingOp, query: Any, key: Any, mask: Any, shifts: Any) -> Any:
     scores = query @ np.swapaxes(key, -1, -2) * op.scale.value.data
-    rest = iter(beside)
-    mask, shifts = (None if value is None else next(rest) for value in (op.mask, op.shifts))
     if mask is not None and mask.dtype == np.bool_:
         scores = np.where(mask, scores, LOWEST)
     elif mask is not None:
@@ -30,8 +28,9 @@ def _scores(op: AttendingOp, query: Any, key: Any, beside: Sequence[Any]) -> Any
 
 
 def _attention(frame: Frame, op: AttentionOp, operands: list[Any]) -> Sequence[Any]:
-    query, key, value = (operand.astype(np.float64) for operand in operands[:3])
-    scores = _scores(op, query, key, operands[3:])
+    given, *beside = op.split(operands)
+    query, key, value = (operand.astype(np.float64) for operand in given)
+    scores = _scores(op, query, key, *beside)
     peak = np.maximum(scores.max(-1, keepdims=True), LOWEST)
     weights = np.where(scores > LOWEST, np.exp(scores - peak), 0)
     total = np.maximum(weights.sum(-1, keepdims=True), TINIEST)
@@ -40,8 +39,9 @@ def _attention(frame: Frame, op: AttentionOp, operands: list[Any]) -> Sequence[A
 
 
 def _weights_and_slopes(op: AttendingOp, operands: list[Any]) -> Any:
-    query, key, value, dout, logsumexp, delta = (o.astype(np.float64) for o in operands[:6])
-    scores = _scores(op, query, key, operands[6:])
+    given, *beside = op.split(operands)
+    query, key, value, dout, logsumexp, delta = (o.astype(np.float64) for o in given)
+    scores = _scores(op, query, key, *beside)
     exponents = np.where(scores > LOWEST, scores - logsumexp[..., None], -np.inf)
     weights = np.exp(exponents)
     return weights, weights * (dout @ np.swapaxes(value, -1, -2) - delta[..., None])

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, TypeVar, cast
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import (
     AnyTensorTypeConstr,
-    DenseArrayBase,
     FloatAttr,
     LocationAttr,
     f32,
@@ -26,7 +25,6 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
-    prop_def,
     result_def,
     var_operand_def,
 )
@@ -55,7 +53,15 @@ from stepwell.dialects.array.elementwise import (
 from stepwell.dialects.array.logic import CastOp, GreaterOp, LessEqualOp, WhereOp
 from stepwell.dialects.array.reduction import MaxOp, SumOp
 from stepwell.dialects.array.shape import IotaOp, ReshapeOp, SliceOp
-from stepwell.dialects.bounds import Bound, Bounds, bounds_attr, bounds_of, seen, verify_bounds
+from stepwell.dialects.bounds import (
+    Bound,
+    BoundedOp,
+    Bounds,
+    bounds_attr,
+    bounds_of,
+    seen,
+    verify_bounds,
+)
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import DTypeError, ShapeError
 
@@ -65,21 +71,14 @@ TINIEST = 2.0**-126
 """Sums of weights are no smaller, so that their logarithm is finite, and so is what is divided by
 them: GPUs take smaller numbers for zero."""
 Floats = NDArray[np.float64]
-_T = TypeVar("_T")
 
 
 def _cast(emit: Emitter, value: SSAValue, element: Attribute) -> SSAValue:
     return value if element_of(value) == element else emit(CastOp(value, element))
 
 
-class AttendingOp(CompositeOp, ABC):
+class AttendingOp(CompositeOp, BoundedOp, ABC):
     """What attention and its gradient share: query, key and value, the mask and the scores."""
-
-    scale = prop_def(FloatAttr)
-    bounds = prop_def(DenseArrayBase.constr(i32))
-
-    FIXED: ClassVar[int]
-    """Operands that there always are."""
 
     def __init__(
         self,
@@ -97,22 +96,6 @@ class AttendingOp(CompositeOp, ABC):
             scale=FloatAttr(scale, f64),
             bounds=bounds_attr(bounds),
         )
-
-    @property
-    def mask(self) -> SSAValue | None:
-        beside = self.operands[self.FIXED :]
-        return next((value for value in beside if element_of(value) != i32), None)
-
-    @property
-    def shifts(self) -> SSAValue | None:
-        beside = self.operands[self.FIXED :]
-        return next((value for value in beside if element_of(value) == i32), None)
-
-    def _split(self, operands: Sequence[_T]) -> tuple[Sequence[_T], _T | None, _T | None]:
-        """What stands for the operands that there always are, the mask and the shifts."""
-        rest = iter(operands[self.FIXED :])
-        mask, shifts = (None if v is None else next(rest) for v in (self.mask, self.shifts))
-        return operands[: self.FIXED], mask, shifts
 
     @classmethod
     def check(cls, operands: Sequence[Tensor], beside: Sequence[Tensor], bounds: Attribute) -> None:
@@ -283,7 +266,7 @@ class AttentionOp(AttendingOp):
         return tensor([*rows, value.get_shape()[-1]], query.element_type), tensor(rows, f32)
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
-        given, mask, shifts = self._split(arrays)
+        given, mask, shifts = self.split(arrays)
         query, key, value = (array.astype(np.float64) for array in given)
         scores = self.score_array(query, key, mask, shifts)
         peak = np.maximum(scores.max(-1, keepdims=True), LOWEST)
@@ -297,7 +280,7 @@ class AttentionOp(AttendingOp):
         )
 
     def decompose(self, emit: Emitter, *operands: SSAValue) -> Sequence[SSAValue]:
-        given, mask, shifts = self._split(operands)
+        given, mask, shifts = self.split(operands)
         query, key, value = (_cast(emit, operand, f32) for operand in given)
         axis = len(self._batch) + 1
         scores = self._scores(emit, query, key, mask, shifts)
@@ -373,7 +356,7 @@ class AttentionGradientOp(AttendingOp):
         return query, key, value
 
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
-        given, mask, shifts = self._split(arrays)
+        given, mask, shifts = self.split(arrays)
         query, key, value, dout, logsumexp, delta = (a.astype(np.float64) for a in given)
         scores = self.score_array(query, key, mask, shifts)
         weights = np.exp(scores - logsumexp[..., None])
@@ -390,7 +373,7 @@ class AttentionGradientOp(AttendingOp):
         self, emit: Emitter, operands: Sequence[SSAValue]
     ) -> tuple[SSAValue, SSAValue]:
         """The weights and the gradient of the scores."""
-        given, mask, shifts = self._split(operands)
+        given, mask, shifts = self.split(operands)
         query, key, value, dout = (_cast(emit, operand, f32) for operand in given[:4])
         logsumexp, delta = given[4:]
         scores = self._scores(emit, query, key, mask, shifts)
