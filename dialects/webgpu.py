@@ -90,13 +90,15 @@ HOST_SCALAR = OneOf(
 
 
 def array_bytes(shape: Sequence[int], element: Attribute) -> int:
-    """The bytes of an array's elements in a buffer: an integer has its bits, but a bool a word."""
-    bits = 32
+    """The bytes of an array's elements in a buffer."""
+    return -(-prod(shape) * element_bits(element) // 8)
+
+
+def element_bits(element: Attribute) -> int:
+    """The bits of an element in a buffer: an integer has its own, but a bool a word."""
     if isinstance(element, Float16Type):
-        bits = 16
-    elif isinstance(element, IntegerType) and element.bitwidth > 1:
-        bits = element.bitwidth
-    return -(-prod(shape) * bits // 8)
+        return 16
+    return element.bitwidth if isinstance(element, IntegerType) and element.bitwidth > 1 else 32
 
 
 class BufferKind(StrEnum):

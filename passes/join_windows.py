@@ -75,12 +75,12 @@ class JoinWindowsPass(ModulePass):
                 ]
                 for last in reversed(ops):
                     # Those of a chain go with its last.
-                    if last.parent is not None and (found := _pieces(last)):
-                        _join(last, *found, target)
+                    if last.parent is not None and (found := _chain(last)):
+                        _join(*found, target)
 
 
-def _pieces(last: InsertSliceOp) -> tuple[list[SSAValue], int] | None:
-    """The pieces of a new tensor, which fill it one after another along an axis."""
+def _chain(last: InsertSliceOp) -> tuple[list[InsertSliceOp], int] | None:
+    """The insertions, `last` first, whose pieces fill a new tensor one after another along an axis."""
     ops = [last]
     while not isinstance(ops[-1].destination.owner, tensor.EmptyOp):
         before = ops[-1].destination
@@ -101,18 +101,16 @@ def _pieces(last: InsertSliceOp) -> tuple[list[SSAValue], int] | None:
         if shape_of(piece) != tuple(sizes) or op.offsets.get_values() != offsets:
             return None
         begin += sizes[axis]
-    return (pieces, axis) if begin == shape[axis] else None
+    return (ops, axis) if begin == shape[axis] else None
 
 
-def _join(last: InsertSliceOp, pieces: list[SSAValue], axis: int, target: Target) -> None:
-    """Replaces the insertions, of which `last` is the last."""
+def _join(chain: Sequence[InsertSliceOp], axis: int, target: Target) -> None:
+    """Replaces the insertions, of which the last is the first."""
+    last, pieces = chain[0], [op.update for op in reversed(chain)]
     assert last.parent is not None
     emit = Emitter(last.parent, before=last, location=last.location)
     groups = list(_groups(pieces, axis, _is_stored(last.result), target))
     shape, element = list(shape_of(last.result)), element_type(last.result)
-    chain: list[InsertSliceOp] = [last]
-    while isinstance(before := chain[-1].destination.owner, InsertSliceOp):
-        chain.append(before)
     result, begin = chain[-1].destination, 0
     for group in groups:
         sizes = list(shape)

@@ -11,7 +11,7 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.dialects.linalg_ext import InsertSliceOp
-from stepwell.dialects.webgpu import array_bytes
+from stepwell.dialects.webgpu import element_bits
 from stepwell.passes import structured
 from stepwell.passes.domain import Domain, Fold, Place
 from stepwell.passes.index import Index, Var, linearize
@@ -94,8 +94,8 @@ def plans(domain: Domain, target: Target) -> list[Plan]:
     length = prod(extents(domain.reduced))
     read = _rows_read(domain)
     tensors = max(1, len(read) + len(domain.crossings))
-    bytes = sum(array_bytes((1 << 10,), structured.element_type(value)) for value in read)
-    wide = bytes / (len(read) << 10) if read else ELEMENT_BYTES
+    bits = [element_bits(structured.element_type(value)) for value in read]
+    wide = sum(bits) / (8 * len(bits)) if bits else ELEMENT_BYTES
     if is_contiguous(domain, domain.reduced):
         width = WIDTH if length % WIDTH == 0 else 1
         work = _Work(rows, length // width, width * tensors, _passes(domain), True, target, wide)
@@ -131,7 +131,7 @@ class _Work:
     along_rows: bool
     """Whether neighbours in memory are in one row."""
     target: Target
-    bytes: float = ELEMENT_BYTES
+    bytes: float
     """Of an element: of fewer, memory has soon given what threads are made for."""
 
     def threads(self, most: int) -> Iterator[int]:

@@ -118,6 +118,16 @@ def test_as_threads(case: Any, dtype: Any) -> None:
     check(run(tiled, "main", [a.copy() for a in arrays]), expected(arrays, case[-1]), dtype, "")
 
 
+def by_plan(module: Any, number: int, arrays: Any) -> Any:
+    """The results where every kernel has its plan of that number."""
+    again = module.clone()
+    for kernel in kernels_of(again):
+        found = choices(Frame(kernel, ROOMY))
+        kernel.attributes["kernel.plan"] = StringAttr(str(found[number % len(found)]))
+    tiled = lower(again, ROOMY, "tiled")
+    return run(tiled, "main", [a.copy() for a in arrays])
+
+
 @pytest.mark.parametrize(
     ("case", "dtype"),
     [*((CASES[i], np.float32) for i in (1, 2, 4, 5, 6)), (CASES[7], np.float16)],
@@ -130,12 +140,7 @@ def test_every_plan(case: Any, dtype: Any) -> None:
     count = max(len(choices(Frame(kernel, ROOMY))) for kernel in kernels_of(module))
     assert count > 1
     for number in range(count):
-        again = module.clone()
-        for kernel in kernels_of(again):
-            found = choices(Frame(kernel, ROOMY))
-            kernel.attributes["kernel.plan"] = StringAttr(str(found[number % len(found)]))
-        tiled = lower(again, ROOMY, "tiled")
-        results = run(tiled, "main", [a.copy() for a in arrays])
+        results = by_plan(module, number, arrays)
         check(results, wanted, dtype, f"plan {number}")
 
 
@@ -235,12 +240,7 @@ def test_bounded_plans(case: Any) -> None:
     shapes = [argument.type.get_shape() for op in whole for argument in op.block.args]
     assert all(shape[-2:] != case[1:3] for shape in shapes)
     for number in range(max(len(choices(Frame(kernel, ROOMY))) for kernel in whole)):
-        again = module.clone()
-        for kernel in kernels_of(again):
-            found = choices(Frame(kernel, ROOMY))
-            kernel.attributes["kernel.plan"] = StringAttr(str(found[number % len(found)]))
-        tiled = lower(again, ROOMY, "tiled")
-        results = run(tiled, "main", [a.copy() for a in arrays])
+        results = by_plan(module, number, arrays)
         check(results, wanted, np.float32, f"plan {number}")
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from operations.levels import PLAIN
-from xdsl.dialects import func
-from xdsl.dialects.builtin import ModuleOp
+from operations.modules import module_of
 from xdsl.ir import Block, Region
 
 import stepwell as sw
@@ -33,13 +32,7 @@ ELEMENTS = {"float32": f32, "float16": f16, "int32": i32, "uint32": u32}
 
 def call(build, *arrays, level):
     types = [tensor(array.shape, ELEMENTS[array.dtype.name]) for array in arrays]
-    block = Block(arg_types=types)
-    emit = Emitter(block)
-    results = build(emit, *block.args)
-    emit.insert(func.ReturnOp(*results))
-    signature = (types, [result.type for result in results])
-    module = ModuleOp([func.FuncOp("main", signature, Region(block))])
-    return level.execute(module, arrays)
+    return level.execute(module_of(build, types), arrays)
 
 
 def value(op, *arrays, level):
