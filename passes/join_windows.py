@@ -80,7 +80,7 @@ class JoinWindowsPass(ModulePass):
 
 
 def _chain(last: InsertSliceOp) -> tuple[list[InsertSliceOp], int] | None:
-    """The insertions, `last` first, whose pieces fill a new tensor one after another along an axis."""
+    """The insertions, `last` first, that fill a new tensor one after another along an axis."""
     ops = [last]
     while not isinstance(ops[-1].destination.owner, tensor.EmptyOp):
         before = ops[-1].destination
