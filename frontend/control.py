@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeVar, cast
 
-from xdsl.ir import Region
+from xdsl.ir import Block, Region
 
 from stepwell.dialects.array.base import whole
-from stepwell.dialects.array.control import ScanOp
+from stepwell.dialects.array.control import CondOp, ScanOp
 from stepwell.dialects.array.differentiation import YieldOp
 from stepwell.dialects.errors import ShapeError, where
 from stepwell.dialects.scanning import slice_type
@@ -119,43 +119,77 @@ def cond(
 ) -> Any:
     """`then(*operands)` if `predicate`, a bool of rank 0, is true, else `otherwise(*operands)`.
 
-    Both return trees of the same structure, shapes and dtypes. Both are computed, and the results
-    of one are taken: what is not taken costs its time, but for its `while_loop`s, which end at
-    once. In gradients it is multiplied by zero, so that its derivatives should be finite.
+    Both return trees of the same structure, shapes and dtypes, and both are computed: what is not
+    taken costs its time, but for its `while_loop`s, which end at once. It has no part in the
+    results and none in the gradients, which are zero there even where its derivatives are not
+    finite. What branches reach from outside counts as operands do.
     """
     if tracing.current() is None:
         return Jit(cond, static_argnums=(1, 2))(predicate, then, otherwise, *operands)
-    taken = _bool(predicate)
-    with _taken_if(taken):
-        yes, structure = flatten(then(*operands))
-    with _taken_if(logical_not(taken)):
-        no, found = flatten(otherwise(*operands))
-    if structure != found:
-        raise TypeError(
-            f"{where(user_location())}the branches of cond return different structures: "
-            f"{_names(structure)} and {_names(found)}"
-        )
-    pairs = zip(yes, no, strict=True)
-    return unflatten(structure, [select(taken, a, _like(a, b)) for a, b in pairs])
+    outer, location = trace(), tracing.here()
+    taken = lift(_bool(predicate))
+    branches: list[_Branch] = []
+    try:
+        for when, f in ((True, then), (False, otherwise)):
+            branches.append(_branch(taken, when, f, operands))
+        yes, no = branches
+        if yes.structure != no.structure:
+            raise TypeError(
+                f"{where(location)}the branches of cond return different structures: "
+                f"{_names(yes.structure)} and {_names(no.structure)}"
+            )
+        for one, other in zip(yes.leaves, no.leaves, strict=True):
+            _check_like(one, other)
+    except BaseException:
+        for branch in branches:
+            branch.block.drop_all_references()
+        raise
+    inputs = isolated(yes.block, no.block)
+    op = CondOp(taken.value, inputs, Region(yes.block), Region(no.block), location)
+    outer.emitter.insert(op)
+    weak = [a.weak and b.weak for a, b in zip(yes.leaves, no.leaves, strict=True)]
+    results = [Tracer(outer, v, w) for v, w in zip(op.results, weak, strict=True)]
+    return unflatten(yes.structure, results)
 
 
 _MOST_STEPS = 2**31 - 1
-_branches: ContextVar[tuple[Tracer, ...]] = ContextVar("branches", default=())
+_taken_if: ContextVar[tuple[tuple[Tracer, bool], ...]] = ContextVar("taken_if", default=())
+"""The conditions of the branches that are being recorded, and what each is where that is taken."""
 
 
-@contextmanager
-def _taken_if(predicate: Any) -> Generator[None]:
-    """Records a branch."""
-    token = _branches.set((*_branches.get(), lift(predicate)))
+@dataclass(frozen=True)
+class _Branch:
+    """What was recorded: it yields the leaves of a tree."""
+
+    block: Block
+    leaves: list[Tracer]
+    structure: Any
+
+
+def _branch(
+    condition: Tracer, when: bool, f: Callable[..., Any], operands: Sequence[Any]
+) -> _Branch:
+    """Records what is taken if the condition is `when`."""
+    outer = trace()
+    token = _taken_if.set((*_taken_if.get(), (condition, when)))
     try:
-        yield
+        with outer.region([]) as block:
+            values, structure = flatten(f(*operands))
+            with tracing.located(outer):
+                leaves = [lift(value) for value in values]
+            outer.emitter.insert(YieldOp(*[leaf.value for leaf in leaves]))
     finally:
-        _branches.reset(token)
+        _taken_if.reset(token)
+    return _Branch(block, leaves, structure)
 
 
-def _taken() -> list[Tracer]:
+def _taken() -> list[Array]:
     """What is true if the branches that are being recorded are taken."""
-    return [predicate for predicate in _branches.get() if predicate.trace is trace()]
+    return [
+        predicate if when else logical_not(predicate)
+        for predicate, when in _taken_if.get()
+        if predicate.trace is trace()
+    ]
 
 
 def _bool(value: Any) -> Array:
@@ -175,12 +209,17 @@ def _like(one: Any, other: Any) -> Array:
     outer = trace()
     with tracing.located(outer):
         wanted, found = lift(one), lift(other)
+    _check_like(wanted, found)
+    return found
+
+
+def _check_like(wanted: Tracer, found: Tracer) -> None:
+    """Raises: ShapeError unless both have one type."""
     if wanted.value.type != found.value.type:
         raise ShapeError(
             f"{where(user_location())}{wanted.type_text()} there is {found.type_text()} here: "
             "steps and branches keep shapes and dtypes"
         )
-    return found
 
 
 def _scan(

@@ -285,17 +285,21 @@ class Trace:
         return Traced(ModuleOp([function]), self.captured, self.guards, updated)
 
 
-def isolated(block: Block) -> list[SSAValue]:
-    """What the block reads from outside, which becomes its first arguments."""
-    inside = {block, *(inner for op in block.walk() for r in op.regions for inner in r.blocks)}
-    inputs: dict[SSAValue, SSAValue] = {}
-    for op in block.walk():
-        for index, value in enumerate(op.operands):
+def isolated(*blocks: Block) -> list[SSAValue]:
+    """What the blocks read from outside, which becomes the first arguments of each of them."""
+    inputs: dict[SSAValue, None] = {}
+    for block in blocks:
+        inside = {block, *(inner for op in block.walk() for r in op.regions for inner in r.blocks)}
+        for value in (value for op in block.walk() for value in op.operands):
             owner = value.owner
             if (owner if isinstance(owner, Block) else owner.parent) not in inside:
-                if value not in inputs:
-                    inputs[value] = block.insert_arg(value.type, len(inputs))
-                op.operands[index] = inputs[value]
+                inputs[value] = None
+    for block in blocks:
+        own = {value: block.insert_arg(value.type, i) for i, value in enumerate(inputs)}
+        for op in block.walk():
+            for index, value in enumerate(op.operands):
+                if value in own:
+                    op.operands[index] = own[value]
     return list(inputs)
 
 

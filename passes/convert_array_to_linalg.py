@@ -205,7 +205,7 @@ def _lower(op: Operation, values: dict[SSAValue, SSAValue], block: Block) -> Non
     elif op.name.startswith("array."):
         raise UnsupportedError(
             f"{where(op.location)}{op.name} has no linalg form; "
-            "run differentiate, outline-scans and decompose-composites before this"
+            "run differentiate, inline-branches, outline-scans and decompose-composites first"
         )
     elif op.regions:
         results = emit.all(clone(op, values))

@@ -46,7 +46,9 @@ class DifferentiatePass(ModulePass):
     with the cotangents that arrive: so the copies stay two, and the second one runs after them.
 
     An `array.scan` stacks its carries and what is costly to compute again; its gradient is a scan
-    in the opposite order, which carries the cotangents of the carries and of the consts.
+    in the opposite order, which carries the cotangents of the carries and of the consts. The
+    gradient of an `array.cond` is one of its branches' gradients: what is not taken has no part in
+    it, so that the cotangents are zero there, not zero times its derivatives.
     """
 
     name = "differentiate"

@@ -27,6 +27,7 @@ from stepwell.passes.differentiate import DifferentiatePass
 from stepwell.passes.expand_insertions import ExpandInsertionsPass
 from stepwell.passes.expand_math import ExpandMathPass
 from stepwell.passes.fuse_kernels import FuseKernelsPass
+from stepwell.passes.inline_branches import InlineBranchesPass
 from stepwell.passes.join_windows import JoinWindowsPass
 from stepwell.passes.merge_launches import MergeLaunchesPass
 from stepwell.passes.normalize_linalg import NormalizeLinalgPass
@@ -75,6 +76,7 @@ STAGES = (
         (
             _same(BoundAttentionPass),
             _same(DifferentiatePass),
+            _same(InlineBranchesPass),
             _same(SimplifyArrayPass),
         ),
         frozenset({"builtin", "func", "array"}),

@@ -15,7 +15,7 @@ from stepwell.dialects.array.base import (
     is_float,
 )
 from stepwell.dialects.array.build import zeros_like
-from stepwell.dialects.array.control import ScanOp
+from stepwell.dialects.array.control import CondOp, ScanOp
 from stepwell.dialects.array.differentiation import (
     BarrierOp,
     CheckpointOp,
@@ -23,10 +23,11 @@ from stepwell.dialects.array.differentiation import (
 )
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
+from stepwell.passes.cond_gradient import ReverseBranch, keeping, reverse_cond
 from stepwell.passes.decompose_composites import decompose
 from stepwell.passes.scan_gradient import ReverseScan, add, stacking
 
-Step: TypeAlias = ArrayOp | CheckpointOp | ScanOp
+Step: TypeAlias = ArrayOp | CheckpointOp | ScanOp | CondOp
 """What a gradient goes through."""
 
 
@@ -47,6 +48,8 @@ def walk_back(
             sent = _through_checkpoint(op, received, found, emit)
         elif isinstance(op, ScanOp):
             sent = _through_scan(op, received, found, emit)
+        elif isinstance(op, CondOp):
+            sent = _through_cond(op, received, found, emit)
         else:
             complete = [
                 zeros_like(emit, result) if cotangent is None else cotangent
@@ -91,6 +94,18 @@ def _through_scan(
     return reverse.finish()
 
 
+def _through_cond(
+    op: CondOp, received: Sequence[SSAValue | None], found: set[SSAValue], emit: Emitter
+) -> Sequence[SSAValue | None]:
+    """The cotangents of a condition's operands, from a condition of the branches' gradients."""
+    branches = [ReverseBranch(op, number, received) for number in range(2)]
+    for branch in branches:
+        wanted = [a for a, value in zip(branch.inputs, op.inputs, strict=True) if value in found]
+        inner_found, steps = active(branch.forward, wanted)
+        walk_back(steps, inner_found, branch.cotangents, branch.end)
+    return reverse_cond(op, received, branches, emit)
+
+
 def _active_in_body(scan: ScanOp, found: set[SSAValue]) -> tuple[list[int], list[Step]]:
     """The arguments of the body that depend on what is found active outside, and the steps."""
     args, carries = scan.body.block.args, len(scan.carries)
@@ -129,6 +144,12 @@ def active(
                 )
             _active_in_body(op, found)
             op = stacking(op)
+            results = [result for result in op.results if is_float(element_of(result))]
+        elif isinstance(op, CondOp):
+            for block in op.branches:
+                pairs = zip(block.args, op.inputs, strict=True)
+                active(block.ops, [argument for argument, value in pairs if value in found])
+            op = keeping(op)
             results = [result for result in op.results if is_float(element_of(result))]
         elif not isinstance(op, ArrayOp | CheckpointOp):
             raise UnsupportedError(f"{where(op.location)}{op.name} is not differentiable")

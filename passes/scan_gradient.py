@@ -7,7 +7,7 @@ what of the body had better not be computed again.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from math import prod
 
 from xdsl.ir import Block, Operation, Region, SSAValue
@@ -24,7 +24,7 @@ from stepwell.dialects.array.base import (
     shape_of,
 )
 from stepwell.dialects.array.build import zeros_like
-from stepwell.dialects.array.control import ScanOp
+from stepwell.dialects.array.control import CondOp, ScanOp
 from stepwell.dialects.array.differentiation import BarrierOp, StopGradientOp, YieldOp
 from stepwell.dialects.array.elementwise import AddOp
 from stepwell.dialects.array.shape import (
@@ -47,12 +47,7 @@ def stacking(scan: ScanOp) -> ScanOp:
     operations. What the gradient does not read, `simplify-array` takes out again.
     """
     block, terminator, count = scan.body.block, scan.terminator, len(scan.carries)
-    wanted: dict[SSAValue, None] = dict.fromkeys(terminator.values[:count])
-    costly: set[SSAValue] = set()
-    for op in block.ops:
-        if is_costly(op) or any(operand in costly for operand in op.operands):
-            costly.update(op.results)
-            wanted |= dict.fromkeys(op.results)
+    wanted = dict.fromkeys((*terminator.values[:count], *behind_costly(block)))
     stacked = set(terminator.values[count:])
     if stacked.issuperset(wanted):
         return scan
@@ -68,6 +63,15 @@ def stacking(scan: ScanOp) -> ScanOp:
     return new
 
 
+def behind_costly(block: Block) -> list[SSAValue]:
+    """What a body computes by costly operations, or from their results."""
+    found: dict[SSAValue, None] = {}
+    for op in block.ops:
+        if is_costly(op) or any(operand in found for operand in op.operands):
+            found |= dict.fromkeys(op.results)
+    return list(found)
+
+
 def is_costly(op: Operation) -> bool:
     """Whether computing an operation again is more than a pass over its operands."""
     if isinstance(op, CompositeOp):
@@ -77,6 +81,8 @@ def is_costly(op: Operation) -> bool:
         for inner in reversed(list(block.ops)):
             block.erase_op(inner, safe_erase=False)
         return costly
+    if isinstance(op, CondOp):
+        return any(is_costly(inner) for block in op.branches for inner in block.ops)
     moves = ViewOp | IndexedOp | InsertionOp | ConcatenateOp | BarrierOp | YieldOp
     return not isinstance(op, moves | ElementwiseOp | FullOp | ConstantOp | StopGradientOp)
 
@@ -175,7 +181,7 @@ class ReverseScan:
         self.inside.insert(YieldOp(*results, location=op.location))
         Rewriter.erase_op(self.end)
         self._read_stacks()
-        _erase_unused(self.block)
+        erase_unused(self.block)
         reverse = ScanOp(
             op.consts, self.starts, self.xs, op.length.value.data, Region(self.block),
             reverse=op.reverse is None, location=op.location,
@@ -184,28 +190,39 @@ class ReverseScan:
         return [outputs.get(position) for position in range(len(op.operands))]
 
     def _read_stacks(self) -> None:
-        """Reads, instead of computing it again, what is costly or what is computed from it.
-
-        What the gradient reads, or the costly results that this is computed from: whichever takes
-        less memory that is not in use anyway.
-        """
-        forward = dict.fromkeys(result for inner in self.forward for result in inner.results)
-        computed = set(self.forward)
-        read = [v for v in forward if any(use.operation not in computed for use in v.uses)]
-        sources = {value: _costly_sources(value, forward) for value in read}
-        least = [value for value in read if sources[value]]
-        costly = list(dict.fromkeys(source for value in read for source in sources[value]))
+        """Reads what is worth it, instead of computing it again."""
         original = {new: old for old, new in self.mapping.items()}
-        stacks = {value: self.stacks[original[value]] for value in (*least, *costly)}
 
-        def size(values: Iterable[SSAValue]) -> int:
-            fresh = (v for v in values if stacks[v].first_use is None)
-            return sum(prod(shape_of(v)) * numpy_dtype(element_of(v)).itemsize for v in fresh)
+        def stack(value: SSAValue) -> SSAValue:
+            return self.stacks[original[value]]
 
-        for value in least if size(least) < size(costly) else costly:
+        for value in worth_reading(self.forward, stack):
             argument = self.block.insert_arg(value.type, len(self.block.args))
-            self.xs.append(stacks[value])
+            self.xs.append(stack(value))
             value.replace_all_uses_with(argument)
+
+
+def worth_reading(
+    again: Sequence[Operation], kept: Callable[[SSAValue], SSAValue]
+) -> list[SSAValue]:
+    """What a gradient, which does `again` what went before, had better read than compute.
+
+    That is what is costly or computed from what is costly: what the gradient reads itself, or the
+    costly results that this is computed from, whichever takes less memory that is not in use
+    anyway. `kept` is where a value can be read.
+    """
+    forward = dict.fromkeys(result for inner in again for result in inner.results)
+    computed = set(again)
+    read = [v for v in forward if any(use.operation not in computed for use in v.uses)]
+    sources = {value: _costly_sources(value, forward) for value in read}
+    least = [value for value in read if sources[value]]
+    costly = list(dict.fromkeys(source for value in read for source in sources[value]))
+
+    def size(values: Iterable[SSAValue]) -> int:
+        fresh = (v for v in values if kept(v).first_use is None)
+        return sum(prod(shape_of(v)) * numpy_dtype(element_of(v)).itemsize for v in fresh)
+
+    return least if size(least) < size(costly) else costly
 
 
 def _costly_sources(value: SSAValue, forward: Container[SSAValue]) -> list[SSAValue]:
@@ -225,7 +242,8 @@ def _costly_sources(value: SSAValue, forward: Container[SSAValue]) -> list[SSAVa
     return list(found)
 
 
-def _erase_unused(block: Block) -> None:
+def erase_unused(block: Block) -> None:
+    """Erases what a body computes for nobody."""
     op = block.last_op
     while op is not None:
         before = op.prev_op

@@ -31,7 +31,7 @@ from xdsl.traits import IsolatedFromAbove
 
 from stepwell.dialects.array.base import ArrayOp
 from stepwell.dialects.array.canonicalize import rules_of
-from stepwell.dialects.array.control import ScanOp
+from stepwell.dialects.array.control import CondOp, ScanOp
 from stepwell.dialects.emit import Emitter
 from stepwell.passes.scan_pruning import inline, prune
 from stepwell.passes.scan_sums import sum_outside
@@ -101,7 +101,7 @@ def _sweep(block: Block) -> None:
     op = block.last_op
     while op is not None:
         before = op.prev_op
-        if isinstance(op, ArrayOp | ScanOp):
+        if isinstance(op, ArrayOp | ScanOp | CondOp):
             if all(result.first_use is None for result in op.results):
                 block.erase_op(op)
             elif isinstance(op, ScanOp):

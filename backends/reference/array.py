@@ -9,7 +9,7 @@ from stepwell.backends.reference.errors import failure
 from stepwell.backends.reference.machine import Frame, Handlers
 from stepwell.backends.reference.scanning import scan
 from stepwell.dialects.array.base import ArrayOp
-from stepwell.dialects.array.control import ScanOp
+from stepwell.dialects.array.control import CondOp, ScanOp
 from stepwell.dialects.array.differentiation import CheckpointOp, ValueAndGradOp
 
 
@@ -29,9 +29,16 @@ def _scan(frame: Frame, op: ScanOp, operands: list[Any]) -> Sequence[Any]:
     return scan(frame.machine, op, op.body.block, operands)
 
 
+def _cond(frame: Frame, op: CondOp, operands: list[Any]) -> Sequence[Any]:
+    condition, *inputs = operands
+    then, otherwise = op.branches
+    return frame.run(then if condition else otherwise, inputs)
+
+
 HANDLERS: Handlers = {
     ArrayOp: _evaluate,
     CheckpointOp: _checkpoint,
+    CondOp: _cond,
     ScanOp: _scan,
     ValueAndGradOp: _request,
 }

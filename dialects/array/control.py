@@ -1,12 +1,28 @@
-"""Control flow: what runs again and again."""
+"""Control flow: what runs again and again, and what runs or does not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import IntegerAttr, LocationAttr, UnitAttr, i64
-from xdsl.ir import Operation, Region, SSAValue
-from xdsl.irdl import irdl_op_definition, region_def, traits_def
+from xdsl.dialects.builtin import (
+    AnyTensorTypeConstr,
+    IntegerAttr,
+    LocationAttr,
+    TensorType,
+    UnitAttr,
+    i1,
+    i64,
+)
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    operand_def,
+    region_def,
+    traits_def,
+    var_operand_def,
+    var_result_def,
+)
 from xdsl.traits import IsolatedFromAbove, Pure
 from xdsl.utils.exceptions import VerifyException
 
@@ -77,4 +93,75 @@ class ScanOp(ScanningOp):
         )
 
 
-OPERATIONS: list[type[Operation]] = [ScanOp]
+@irdl_op_definition
+class CondOp(IRDLOperation):
+    """What `then` computes of the inputs if the condition holds, else what `otherwise` does.
+
+    Each branch is one block, which sees nothing from outside: its arguments mirror the inputs.
+    Gradients of what is not taken are zero, whatever its derivatives are.
+    """
+
+    name = "array.cond"
+    condition = operand_def(TensorType(i1, []))
+    inputs = var_operand_def(AnyTensorTypeConstr)
+    outputs = var_result_def(AnyTensorTypeConstr)
+    then = region_def("single_block")
+    otherwise = region_def("single_block")
+
+    traits = traits_def(Pure(), IsolatedFromAbove())
+
+    assembly_format = (
+        "$condition `(` $inputs `)` attr-dict-with-keyword `:` functional-type(operands, results) "
+        "$then `else` $otherwise"
+    )
+
+    def __init__(
+        self,
+        condition: SSAValue,
+        inputs: Sequence[SSAValue],
+        then: Region,
+        otherwise: Region,
+        location: LocationAttr | None = None,
+    ):
+        """The branches already yield."""
+        Operation.__init__(
+            self,
+            operands=[condition, *inputs],
+            result_types=[value.type for value in _yielded(then.block)],
+            regions=[then, otherwise],
+            location=location,
+        )
+
+    @property
+    def branches(self) -> tuple[Block, Block]:
+        """What is taken if the condition holds, and what is taken else."""
+        return self.then.block, self.otherwise.block
+
+    @property
+    def yielded(self) -> tuple[Sequence[SSAValue], Sequence[SSAValue]]:
+        """What each branch computes."""
+        return _yielded(self.then.block), _yielded(self.otherwise.block)
+
+    def verify_(self) -> None:
+        for name, block in zip(("first", "second"), self.branches, strict=True):
+            if not isinstance(block.last_op, YieldOp):
+                raise VerifyException(f"{self.name}: the {name} branch must end in array.yield")
+            if [argument.type for argument in block.args] != [v.type for v in self.inputs]:
+                raise VerifyException(
+                    f"{self.name}: the arguments of the {name} branch must mirror the inputs"
+                )
+            expected = [value.type for value in _yielded(block)]
+            if expected != [result.type for result in self.outputs]:
+                raise VerifyException(
+                    f"{self.name}: the {name} branch yields {', '.join(map(str, expected))}"
+                )
+
+
+def _yielded(block: Block) -> Sequence[SSAValue]:
+    """What a branch computes."""
+    terminator = block.last_op
+    assert isinstance(terminator, YieldOp), "a branch yields"
+    return terminator.values
+
+
+OPERATIONS: list[type[Operation]] = [ScanOp, CondOp]

@@ -10,9 +10,9 @@ from xdsl.ir import Block, Region, SSAValue
 
 from stepwell.dialects.array.base import type_of
 from stepwell.dialects.array.contraction import DotGeneralOp
-from stepwell.dialects.array.control import ScanOp
+from stepwell.dialects.array.control import CondOp, ScanOp
 from stepwell.dialects.array.differentiation import YieldOp
-from stepwell.dialects.array.elementwise import AddOp, MultiplyOp, TanhOp
+from stepwell.dialects.array.elementwise import AddOp, LogOp, MultiplyOp, TanhOp
 from stepwell.dialects.array.logic import LessOp, LogicalAndOp, WhereOp
 from stepwell.dialects.array.reduction import MaxOp
 from stepwell.dialects.array.shape import BroadcastOp
@@ -81,7 +81,41 @@ def _doubled_in_numpy(going: Any, start: Any, limit: Any) -> Any:
     return start
 
 
+def _root(emit: Emitter, condition: SSAValue, x: SSAValue, weight: SSAValue) -> SSAValue:
+    """log(x weight), or x + x, whose gradients are those of one of them."""
+    then, otherwise = (Block(arg_types=[type_of(x), type_of(weight)]) for _ in range(2))
+    inner = Emitter(then)
+    product = inner(DotGeneralOp(*then.args, lhs_contracting=[1], rhs_contracting=[0]))
+    inner.insert(YieldOp(inner(LogOp(product))))
+    inner = Emitter(otherwise)
+    inner.insert(YieldOp(inner(AddOp(otherwise.args[0], otherwise.args[0]))))
+    return emit(CondOp(condition, [x, weight], Region(then), Region(otherwise)))
+
+
+def _root_with(library: Any, condition: Any, x: Any, weight: Any) -> Any:
+    return library.log(x @ weight) if condition else x + x + 0 * weight[0, 0]
+
+
 ROWS = [
+    Row(
+        CondOp,
+        [
+            Case(
+                f"log-{condition}",
+                (
+                    Argument((), "bool", values=[condition]),
+                    Argument((2, 3), "f32", (1, 2) if condition else (-2, -1)),
+                    Argument((3, 3), "f32", (1, 2)),
+                ),
+                _root,
+                lambda *a: _root_with(np, *a),
+                gradient=(1, 2),
+                torch=lambda torch, *a: _root_with(torch, *a),
+                ulps=32,
+            )
+            for condition in (0, 1)
+        ],
+    ),
     Row(
         ScanOp,
         [
@@ -133,5 +167,5 @@ ROWS = [
                 for going, limit in ((1, 100), (1, 0), (0, 100), (1, 10**6))
             ),
         ],
-    )
+    ),
 ]

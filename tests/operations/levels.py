@@ -21,6 +21,7 @@ from stepwell.dialects.kernel import NOT_PROVED, FuncOp
 from stepwell.passes.convert_array_to_linalg import ConvertArrayToLinalgPass
 from stepwell.passes.decompose_composites import DecomposeCompositesPass
 from stepwell.passes.differentiate import DifferentiatePass
+from stepwell.passes.inline_branches import InlineBranchesPass
 from stepwell.passes.outline_scans import OutlineScansPass
 from stepwell.passes.pipeline import STAGES, lower
 from stepwell.passes.prove_bounds import serial_iterations
@@ -51,7 +52,7 @@ def after(*passes: type[ModulePass]) -> Callable[[ModuleOp, Arrays], Arrays]:
     return execute
 
 
-DIFF = (DifferentiatePass, OutlineScansPass, DecomposeCompositesPass)
+DIFF = (DifferentiatePass, InlineBranchesPass, OutlineScansPass, DecomposeCompositesPass)
 
 PLAIN = [
     Level("array", after()),

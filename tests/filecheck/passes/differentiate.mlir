@@ -163,6 +163,52 @@ func.func @not_differentiable(%x: tensor<f32>) {
 
 // -----
 
+// The gradient of a condition is one of its branches' gradients. That of the product reads the
+// product itself, which the first condition gives beside its result; where the other branch is taken,
+// that is zeros, and so is the gradient.
+// CHECK-LABEL: @cond
+// CHECK-NEXT:    %[[Y:.*]], %[[DOT:.*]] = array.cond %c(%x, %w) : (tensor<i1>, tensor<4xf32>, tensor<4xf32>) -> (tensor<f32>, tensor<f32>) {
+// CHECK-NEXT:    ^bb0(%{{.*}}):
+// CHECK-NEXT:      %[[PRODUCT:.*]] = array.dot_general
+// CHECK-NEXT:      %[[LOG:.*]] = array.log %[[PRODUCT]]
+// CHECK-NEXT:      array.yield %[[LOG]], %[[PRODUCT]]
+// CHECK-NEXT:    } else {
+// CHECK-NEXT:    ^bb0(%{{.*}}):
+// CHECK-NEXT:      %[[CONSTANT:.*]] = array.full 1.000000e+00
+// CHECK-NEXT:      %[[ZERO:.*]] = array.full 0.000000e+00
+// CHECK-NEXT:      array.yield %[[CONSTANT]], %[[ZERO]]
+// CHECK-NEXT:    }
+// CHECK-NEXT:    %[[ONE:.*]] = array.full 1.000000e+00
+// CHECK-NEXT:    %[[DX:.*]] = array.cond %c(%x, %w, %[[ONE]], %[[DOT]]) : {{.*}} -> tensor<4xf32> {
+// CHECK-NEXT:    ^bb0(%{{.*}}: tensor<4xf32>, %[[W:.*]]: tensor<4xf32>, %[[SENT:.*]]: tensor<f32>, %[[READ:.*]]: tensor<f32>):
+// CHECK-NEXT:      %[[QUOTIENT:.*]] = array.divide %[[SENT]], %[[READ]]
+// CHECK:           array.yield
+// CHECK-NEXT:    } else {
+// CHECK-NEXT:    ^bb0(%{{.*}}):
+// CHECK-NEXT:      %[[NONE:.*]] = array.full 0.000000e+00 : f32 shape [4]
+// CHECK-NEXT:      array.yield %[[NONE]]
+// CHECK-NEXT:    }
+// CHECK-NEXT:    func.return %[[DX]]
+func.func @cond(%c: tensor<i1>, %x: tensor<4xf32>, %w: tensor<4xf32>) -> tensor<4xf32> {
+  %0, %1 = array.value_and_grad %x argnums [0] : (tensor<4xf32>) -> (tensor<f32>, tensor<4xf32>) {
+  ^bb0(%a: tensor<4xf32>):
+    %2 = array.cond %c(%a, %w) : (tensor<i1>, tensor<4xf32>, tensor<4xf32>) -> tensor<f32> {
+    ^bb1(%b: tensor<4xf32>, %d: tensor<4xf32>):
+      %3 = array.dot_general %b, %d batch [], [] contracting [0], [0] : (tensor<4xf32>, tensor<4xf32>) -> tensor<f32>
+      %4 = array.log %3 : (tensor<f32>) -> tensor<f32>
+      array.yield %4 : tensor<f32>
+    } else {
+    ^bb1(%b: tensor<4xf32>, %d: tensor<4xf32>):
+      %5 = array.full 1.0 : f32 shape [] : tensor<f32>
+      array.yield %5 : tensor<f32>
+    }
+    array.yield %2 : tensor<f32>
+  }
+  func.return %1 : tensor<4xf32>
+}
+
+// -----
+
 // The gradient of a scan is a scan the other way: of the states before each step (the first one, then
 // those after each but the last, which the first scan stacks) it computes the steps again, from the
 // cotangent of the last state to that of the first.

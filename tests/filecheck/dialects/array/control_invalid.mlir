@@ -71,3 +71,31 @@ func.func @stacks(%go: tensor<i1>) {
   }
   func.return
 }
+
+// -----
+
+func.func @arguments(%c: tensor<i1>, %x: tensor<2xf32>) {
+  // expected-error @below {{array.cond: the arguments of the second branch must mirror the inputs}}
+  array.cond %c(%x) : (tensor<i1>, tensor<2xf32>) -> () {
+  ^bb0(%a: tensor<2xf32>):
+    array.yield
+  } else {
+    array.yield
+  }
+  func.return
+}
+
+// -----
+
+func.func @types(%c: tensor<i1>, %x: tensor<2xf32>) {
+  // expected-error @below {{array.cond: the second branch yields tensor<f32>}}
+  %0 = array.cond %c(%x) : (tensor<i1>, tensor<2xf32>) -> tensor<2xf32> {
+  ^bb0(%a: tensor<2xf32>):
+    array.yield %a : tensor<2xf32>
+  } else {
+  ^bb0(%a: tensor<2xf32>):
+    %1 = array.sum %a axes [0] : (tensor<2xf32>) -> tensor<f32>
+    array.yield %1 : tensor<f32>
+  }
+  func.return
+}

@@ -27,3 +27,26 @@ func.func @while(%go: tensor<i1>, %n: tensor<i32>) {
   }
   func.return
 }
+
+// CHECK-LABEL: @cond
+func.func @cond(%c: tensor<i1>, %x: tensor<2xf32>) -> tensor<2xf32> {
+  // CHECK: %0 = array.cond %c(%x) : (tensor<i1>, tensor<2xf32>) -> tensor<2xf32> {
+  // CHECK-NEXT: ^bb0(%a: tensor<2xf32>):
+  %0 = array.cond %c(%x) : (tensor<i1>, tensor<2xf32>) -> tensor<2xf32> {
+  ^bb0(%a: tensor<2xf32>):
+    // CHECK: array.yield %1 : tensor<2xf32>
+    %1 = array.sqrt %a : (tensor<2xf32>) -> tensor<2xf32>
+    array.yield %1 : tensor<2xf32>
+    // CHECK-NEXT: } else {
+  } else {
+  ^bb0(%a: tensor<2xf32>):
+    array.yield %a : tensor<2xf32>
+  }
+  // CHECK: array.cond %c() : (tensor<i1>) -> () {
+  array.cond %c() : (tensor<i1>) -> () {
+    array.yield
+  } else {
+    array.yield
+  }
+  func.return %0 : tensor<2xf32>
+}
