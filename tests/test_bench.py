@@ -10,7 +10,7 @@ import pytest
 
 from stepwell.tools.bench import main
 from stepwell.tools.benchmarks import speed
-from stepwell.tools.benchmarks.figures import Work, measure
+from stepwell.tools.benchmarks.figures import Work, meant, measure
 
 
 def figures(tmp_path: Path, *arguments: str) -> dict[str, dict[str, Any]]:
@@ -48,14 +48,14 @@ def test_launch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "reference"])
 def test_speed(tmp_path: Path, device: str) -> None:
-    found = figures(tmp_path, "speed.matmul-16", "speed.softmax", "speed.mlp", "--device", device)
+    names = "speed.matmul-16", "speed.matmul-16-", "speed.softmax", "speed.mlp"
+    found = figures(tmp_path, *names, "--device", device)
     assert sorted(found) == [
         "speed.matmul-16",
         "speed.matmul-16-nt",
         "speed.matmul-16-tn",
         "speed.mlp",
         "speed.softmax",
-        "speed.softmax-backward",
     ]
     for figure in found.values():
         assert figure["value"] > 0
@@ -95,6 +95,16 @@ def test_list_and_unknown_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert "launch" not in listed
     assert main(["speed.sofmax", "--device", "reference"]) == 1
     assert "did you mean 'speed.softmax'?" in capsys.readouterr().err
+
+
+def test_names_mean_benchmarks() -> None:
+    known = ["compile.gpt", "compile.gpt-2", "speed.sum", "speed.sum-f16", "speed.gpt"]
+    assert meant("speed.sum", known) == ["speed.sum"]
+    assert meant("speed.", known) == known[2:]
+    assert meant("speed.su", known) == ["speed.sum", "speed.sum-f16"]
+    assert meant("compile.gpt-2.cold", known) == ["compile.gpt-2"]
+    assert meant("speed.gpt.first", known) == ["speed.gpt"]
+    assert meant("speed.gpu", known) == []
 
 
 def test_works_take_turns() -> None:

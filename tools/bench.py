@@ -26,14 +26,14 @@ from stepwell.backends.device import open_device
 from stepwell.backends.errors import ArgumentError, DeviceError
 from stepwell.dialects.errors import StepwellError
 from stepwell.tools.benchmarks import compiling, launching, peak, report, speed
-from stepwell.tools.benchmarks.figures import PEERS, Benchmark, Figure, Settings
+from stepwell.tools.benchmarks.figures import PEERS, Benchmark, Figure, Settings, meant
 from stepwell.tools.driver.suggest import did_you_mean
 from stepwell.tools.driver.tables import console, number, table, words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; `argv` is without the program's name."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     if args.report:
         return _report(args.report, Path(args.to))
     settings = Settings(args.device, frozenset(PEERS if args.peers else ()), args.quick)
@@ -62,27 +62,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(failed > 0)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    result = argparse.ArgumentParser(
         prog="stepwell bench", description="Measure compile and run times, with peers beside them."
     )
-    parser.add_argument(
-        "names", nargs="*", help="benchmarks, or how their names begin, such as speed.matmul"
+    result.add_argument(
+        "names",
+        nargs="*",
+        help="benchmarks, rows, or how names begin, such as speed.matmul",
     )
-    parser.add_argument(
+    result.add_argument(
         "--json", metavar="FILE", help="write every number; '-': to stdout, instead of the table"
     )
-    parser.add_argument("--device", help="gpu, cpu, reference, or part of an adapter's name")
-    parser.add_argument(
+    result.add_argument("--device", help="gpu, cpu, reference, or part of an adapter's name")
+    result.add_argument(
         "--peers", action="store_true", help=f"in the same run: {', '.join(PEERS)}, if installed"
     )
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
-    parser.add_argument("--list", action="store_true", help="list the benchmarks and exit")
-    parser.add_argument(
+    result.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
+    result.add_argument("--list", action="store_true", help="list the benchmarks and exit")
+    result.add_argument(
         "--report", nargs="+", metavar="FILE", help="measure nothing: performance.md from --json"
     )
-    parser.add_argument("--to", metavar="FOLDER", default="docs", help="of the report")
-    return parser
+    result.add_argument("--to", metavar="FOLDER", default="docs", help="of the report")
+    return result
 
 
 def _benchmarks(settings: Settings) -> list[Benchmark]:
@@ -95,13 +98,16 @@ def _benchmarks(settings: Settings) -> list[Benchmark]:
 
 
 def _choose(benchmarks: list[Benchmark], names: Sequence[str]) -> list[Benchmark]:
-    """Those that a name begins; all without names. Raises: LookupError."""
+    """Those that names mean; all without names. Raises: LookupError."""
+    known = [benchmark.name for benchmark in benchmarks]
+    chosen: set[str] = set()
     for name in names:
-        if not any(benchmark.name.startswith(name) for benchmark in benchmarks):
-            close = did_you_mean(name, (benchmark.name for benchmark in benchmarks))
+        found = meant(name, known)
+        if not found:
+            close = did_you_mean(name, known)
             raise LookupError(f"no benchmark '{name}'{close} (--list has them)")
-    starts = tuple(names) or ("",)
-    return [benchmark for benchmark in benchmarks if benchmark.name.startswith(starts)]
+        chosen.update(found)
+    return [benchmark for benchmark in benchmarks if not names or benchmark.name in chosen]
 
 
 def _run(benchmarks: list[Benchmark], settings: Settings, figures: list[Figure]) -> Iterator[bool]:

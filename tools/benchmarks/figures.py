@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,17 @@ class Benchmark:
     name: str
     summary: str
     run: Callable[[Settings], Iterator[Figure]]
+
+
+def meant(name: str, known: Iterable[str]) -> list[str]:
+    """What a user means by a name: the benchmark of that name; else all whose names begin so; else
+    the one that measures a row of that name.
+    """
+    names = list(known)
+    if name in names:
+        return [name]
+    begun = [full for full in names if full.startswith(name)]
+    return begun or [full for full in names if name.startswith(f"{full}.")]
 
 
 @dataclass(frozen=True)

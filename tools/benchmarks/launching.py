@@ -18,15 +18,18 @@ from stepwell.tools.benchmarks.models import mlp_step
 from stepwell.tools.benchmarks.rows import MLP, TINY_MLP
 
 _ELEMENTS = 1024
+_SHORT = 100
+"""Dispatches of a call."""
 
 
 def benchmarks(settings: Settings) -> list[Benchmark]:
-    """One: the launch cost. NumPy launches nothing."""
+    """What launching costs. NumPy launches nothing."""
     if isinstance(open_device(settings.device), ReferenceDevice):
         return []
     what = f"host cost of a dispatch that needs the one before (x += 1 of {_ELEMENTS:,})"
     return [
-        Benchmark("launch.dispatch", what, _launch),
+        Benchmark("launch.dispatch", what, _dispatch),
+        Benchmark("launch.call", f"host cost of a call of {_SHORT} such dispatches", _call),
         Benchmark("launch.submits", "submits of an MLP training step, counted", _submits),
     ]
 
@@ -47,11 +50,9 @@ def _submits(settings: Settings) -> Iterator[Figure]:
     yield Figure("launch.submits", f"submits of an MLP step, {size}", counted.call_count, "")
 
 
-def _launch(settings: Settings) -> Iterator[Figure]:
-    device: Any = open_device(settings.device)
-    short, long = (10, 20) if settings.quick else (100, 1000)
-    tries = 3 if settings.quick else 30
-    calls = {count: _host_seconds(device, count, tries) for count in (short, long)}
+def _dispatch(settings: Settings) -> Iterator[Figure]:
+    short, long = (10, 20) if settings.quick else (_SHORT, 10 * _SHORT)
+    calls = {count: _host_seconds(settings, count) for count in (short, long)}
     processor, wall, done = (
         1e6 * (calls[long][i] - calls[short][i]) / (long - short) for i in range(3)
     )
@@ -62,12 +63,16 @@ def _launch(settings: Settings) -> Iterator[Figure]:
         "us",
         more={"wall_us": wall, "until_done_us": done},
     )
+
+
+def _call(settings: Settings) -> Iterator[Figure]:
+    processor, wall, done = _host_seconds(settings, _SHORT)
     yield Figure(
         "launch.call",
-        f"host cost of a call of {short} dispatches",
-        1e6 * calls[short][0],
+        f"host cost of a call of {_SHORT} dispatches",
+        1e6 * processor,
         "us",
-        more={"wall_us": 1e6 * calls[short][1], "until_done_us": 1e6 * calls[short][2]},
+        more={"wall_us": 1e6 * wall, "until_done_us": 1e6 * done},
     )
 
 
@@ -75,10 +80,12 @@ def _plus_one(x: sw.Array) -> sw.Array:
     return x + 1.0
 
 
-def _host_seconds(device: Any, dispatches: int, tries: int) -> tuple[float, float, float]:
+def _host_seconds(settings: Settings, dispatches: int) -> tuple[float, float, float]:
     """Of one call: this thread's processor time, the time to return, the time until it is done."""
     from stepwell.backends.wgpu.executor import Executor
 
+    device: Any = open_device(settings.device)
+    tries = 3 if settings.quick else 30
     one = sw.compile(
         _plus_one, sw.spec((_ELEMENTS,)), donate_argnums=0, target=target_of(device)
     ).program

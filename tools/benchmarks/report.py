@@ -1,4 +1,4 @@
-"""docs/performance.md from what `stepwell bench --json` wrote: tables, bars, a picture."""
+"""docs/performance.md from what `stepwell bench --json` wrote: tables, bars, pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stepwell.tools.benchmarks.roofline import draw
+from stepwell.tools.benchmarks.roofline import draw, peaks
 
 Row = Mapping[str, Any]
 """A figure as JSON has it."""
@@ -41,6 +41,10 @@ A ratio is the peer's time over Stepwell's, measured in the same run: above 1, S
 "Copy" is the share of the device's copy bandwidth, measured by a copy written by hand in the same
 run: the least bytes that the row can move, at that bandwidth, over its time. A bar is met (*pass*),
 met with room (*aim*) or missed (*short*).
+
+The pictures show the share of the roof that a row reaches. The roof of what moves memory is the
+copy; that of what computes is the lower of two rates: its operations while its least bytes are
+copied, and multiply-adds in f32. Tensor cores, which WebGPU does not have, take peers beyond it.
 """
 
 
@@ -49,22 +53,36 @@ class ReportError(Exception):
 
 
 def write(paths: Sequence[str], folder: Path) -> list[Path]:
-    """Writes performance.md and a picture for each file that has rows for one. Raises: ReportError.
+    """Writes performance.md, and a picture for each kind of work with a known roof.
 
-    Sections of devices that no file is about stay as they are. Returns what was written.
+    Sections of devices that no file is about stay as they are. Returns what was written. Raises:
+    ReportError.
     """
     documents = [_read(path) for path in paths]
     page = folder / "performance.md"
     sections = _sections(page.read_text("utf-8") if page.exists() else "")
-    written: list[Path] = []
+    written = [page]
     for document in documents:
         name = _short(document["device"])
-        picture = folder / f"performance-{name}.svg"
-        if draw(document, picture):
-            written.append(picture)
-        sections[name] = section(document, picture.name if picture in written else "")
+        pictures: dict[str, str] = {}
+        for title, text in drawn(document).items():
+            pictures[title] = f"performance-{name}-{_short(title)}.svg"
+            written.append(folder / pictures[title])
+            written[-1].write_text(text, "utf-8")
+        sections[name] = section(document, pictures)
     page.write_text("\n".join([_HEAD, *sections.values()]), "utf-8")
-    return [page, *written]
+    return written
+
+
+def drawn(document: Mapping[str, Any]) -> dict[str, str]:
+    """The pictures of the kinds of work of which there are any, as SVG."""
+    rows: list[Row] = document["figures"]
+    about = f"{document['device'].partition(' (')[0]}, {document.get('date', '')}".rstrip(", ")
+    pictures = {
+        title: draw(f"{title} on {about}", group, *peaks(rows))
+        for title, group in _grouped(rows).items()
+    }
+    return {title: text for title, text in pictures.items() if text}
 
 
 def _sections(page: str) -> dict[str, str]:
@@ -78,8 +96,8 @@ def _short(device: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", device.partition(" (")[0].lower()).strip("-")
 
 
-def section(document: Mapping[str, Any], picture: str = "") -> str:
-    """What was measured on one device, in Markdown."""
+def section(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+    """What was measured on one device, in Markdown; `pictures` are files by kinds of work."""
     rows: list[Row] = document["figures"]
     versions = ", ".join(
         f"{name.removeprefix('peer ')} {_version(name, document[name])}"
@@ -95,9 +113,7 @@ def section(document: Mapping[str, Any], picture: str = "") -> str:
         "its first column.\n",
         _summary(rows),
     ]
-    if picture:
-        lines.append(f"![The rows beside what the device can do]({picture})\n")
-    return "\n".join([*filter(None, lines), *_tables(rows)])
+    return "\n".join([*filter(None, lines), *_tables(rows, pictures)])
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -118,8 +134,6 @@ def _options(document: Mapping[str, Any]) -> str:
 
 
 def _peaks(rows: Iterable[Row]) -> str:
-    from stepwell.tools.benchmarks.roofline import peaks
-
     bandwidth, flops = peaks(rows)
     texts = [f"copy bandwidth {bandwidth:,.0f} GB/s"] if bandwidth else []
     texts += [f"multiply-adds in f32 {flops / 1e3:,.3g} TFLOP/s"] if flops else []
@@ -149,13 +163,24 @@ def _summary(rows: Iterable[Row]) -> str:
     return "\n".join(filter(None, lines))
 
 
-def _tables(rows: Sequence[Row]) -> Iterator[str]:
-    speed = [row for row in rows if row["name"].startswith("speed.")]
+def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of speed by kinds of work."""
+    left = [row for row in rows if row["name"].startswith("speed.")]
+    found: dict[str, list[Row]] = {}
     for title, starts in _GROUPS.items():
-        group = [row for row in speed if row["name"].removeprefix("speed.").startswith(starts)]
-        speed = [row for row in speed if row not in group]
+        group = [row for row in left if row["name"].removeprefix("speed.").startswith(starts)]
+        left = [row for row in left if row not in group]
         if group:
-            yield f"### {title}\n\n{_speed_table(group)}"
+            found[title] = group
+    return found
+
+
+def _tables(rows: Sequence[Row], pictures: Mapping[str, str]) -> Iterator[str]:
+    for title, group in _grouped(rows).items():
+        parts = [f"### {title}\n", _speed_table(group)]
+        if title in pictures:
+            parts.insert(1, f"![{title}: shares of the roof]({pictures[title]})\n")
+        yield "\n".join(parts)
     for title, start in (("Compiling", "compile."), ("Launching", "launch.")):
         group = [
             row for row in rows if row["name"].startswith(start) and ".pass." not in row["name"]

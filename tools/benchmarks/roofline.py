@@ -1,15 +1,27 @@
-"""A picture of what was measured beside what the device can do."""
+"""Pictures of what was measured beside what the device can do, one for each kind of work.
+
+A line for each row has the share of the device's roof that it reaches. Where operations are counted
+a roofline stands beside it: the rate over the operations a byte, under what the memory and the
+multipliers allow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, hypot, log10
 from typing import Any
 
-_OURS, _PEER, _ROOF = "#1f5fa8", "#9a9a9a", "#333333"
+from stepwell.tools.benchmarks.svg import LETTER, Box, Picture, along, around, free_place
+
+Row = Mapping[str, Any]
+
+_PEERS = {"torch": "PyTorch", "tinygrad": "tinygrad"}
+_TOP, _BOTTOM, _WIDE = 66.0, 46.0, 320.0
+"""What stands above and below the axes, and how wide they are."""
 
 
-def peaks(rows: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
+def peaks(rows: Iterable[Row]) -> tuple[float, float]:
     """GB/s of a copy and GFLOP/s of multiply-adds of a document; 0 where not measured."""
     bandwidth = flops = 0.0
     for row in rows:
@@ -23,95 +35,175 @@ def peaks(rows: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
     return bandwidth, flops
 
 
-def draw(document: Mapping[str, Any], path: Path) -> bool:
-    """Writes an SVG: a roofline, and the share of the copy bandwidth; False if there is no row.
+@dataclass(frozen=True)
+class _Point:
+    """A row: its GFLOP/s and operations a byte where they are counted, and its share of the roof.
 
-    Raises: ImportError without matplotlib.
+    `times`: how many times the speed of Stepwell each peer has. `asked`: the least share.
     """
-    rows = document["figures"]
-    bandwidth, flops = peaks(rows)
-    rows = [row for row in rows if row["name"].startswith("speed.")]
-    computing = [row for row in rows if {"gflops", "gb_per_s"} <= set(row["more"])]
-    moving = [row for row in rows if "copy" in row["peers"] and "gflops" not in row["more"]]
-    if not bandwidth or not (computing or moving):
-        return False
-    import matplotlib
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    name: str
+    share: float
+    times: Mapping[str, float]
+    rate: float = 0.0
+    intensity: float = 0.0
+    asked: float = 0.0
 
-    settings: Any = {"svg.hashsalt": "stepwell", "font.size": 8, "axes.spines.top": False,
-                "axes.spines.right": False}  # fmt: skip
-    with matplotlib.rc_context(settings):
-        tall = max(4.5, 0.17 * len(moving) + 1)
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, tall), width_ratios=(3, 2))
-        _roofline(left, computing, bandwidth, flops)
-        _shares(right, moving)
-        figure.suptitle(f"{document['device']}, {document.get('date', '')}".rstrip(", "))
-        figure.tight_layout()
-        figure.savefig(path, metadata={"Date": None})
-        pyplot.close(figure)
-    return True
+
+def draw(title: str, rows: Sequence[Row], bandwidth: float, flops: float) -> str:
+    """The picture of rows of one kind as SVG; empty if no roof is known for them."""
+    points = [point for row in rows if (point := _point(row, bandwidth, flops))]
+    if not points:
+        return ""
+    counted = any(point.rate for point in points)
+    left = 1.1 * LETTER * max(len(point.name) for point in points) + 44
+    right = left + _WIDE + 150
+    tall = max(18.0 * len(points), 180.0) if counted else 22.0 * len(points)
+    width = right + _WIDE + 30 if counted else max(left + _WIDE + 30, 560.0)
+    picture = Picture(width, _TOP + tall + _BOTTOM, title)
+    picture.text("title", 16, 24, title)
+    roof = f"copy, {bandwidth:,.0f} GB/s"
+    if counted:
+        roof = f"the lower of {roof}, and multiply-adds in f32, {flops / 1e3:,.3g} TFLOP/s"
+    _legend(picture, points, roof)
+    _shares(picture, points, (left, _TOP, left + _WIDE, _TOP + tall))
+    if counted:
+        _roofline(picture, points, (right, _TOP, right + _WIDE, _TOP + tall), bandwidth, flops)
+    return picture.svg()
+
+
+def _point(row: Row, bandwidth: float, flops: float) -> _Point | None:
+    more, name = row["more"], row["name"].removeprefix("speed.")
+    times = {peer: row["value"] / row["peers"][peer] for peer in _PEERS if peer in row["peers"]}
+    asked = max((b["least"] for b in row.get("bars", ()) if b["peer"] == "copy"), default=0.0)
+    if more.get("gflops") and more.get("gb_per_s") and bandwidth and flops:
+        rate, intensity = more["gflops"], more["gflops"] / more["gb_per_s"]
+        roof = min(flops, bandwidth * intensity)
+        return _Point(name, rate / roof, times, rate, intensity, asked)
+    if "copy" in row["peers"] and "gflops" not in more:
+        return _Point(name, row["peers"]["copy"] / row["value"], times, asked=asked)
+    return None
+
+
+def _legend(picture: Picture, points: Sequence[_Point], roof: str) -> None:
+    marks = {"stepwell": "Stepwell"}
+    marks |= {peer: text for peer, text in _PEERS.items() if any(peer in p.times for p in points)}
+    x = 20.0
+    for mark, text in marks.items():
+        picture.mark(mark, x, 44)
+        picture.text("small", x + 9, 47.5, text)
+        x += 24 + LETTER * len(text)
+    if any(point.asked for point in points):
+        picture.line("asked", (x, 38), (x, 50))
+        picture.text("small", x + 6, 47.5, "least asked for")
+        x += 20 + LETTER * len("least asked for")
+    picture.line("roof", (x, 44), (x + 14, 44))
+    picture.text("small", x + 19, 47.5, f"roof: {roof}")
+
+
+def _shares(picture: Picture, points: Sequence[_Point], box: Box) -> None:
+    """A line a row: the shares of the roof. What is far beyond it is a number at the end."""
+    left, top, right, bottom = box
+    known = [1.0, *(point.share for point in points)]
+    known += [t for p in points for times in p.times.values() if (t := p.share * times) < 1.3]
+    scale = (right - left) / (ceil(10 * max(known)) / 10 + 0.05)
+    step = (bottom - top) / len(points)
+    for percent in range(0, int(100 * (right - left) / scale) + 1, 20):
+        x = left + scale * percent / 100
+        picture.line("grid", (x, top), (x, bottom))
+        picture.text("small muted middle", x, bottom + 15, str(percent))
+    picture.text("muted middle", (left + right) / 2, bottom + 34, "% of the roof")
+    heights = [top + step * (number + 0.5) for number in range(len(points))]
+    for y in heights:
+        picture.line("grid", (left, y), (right, y))
+    picture.line("roof", (left + scale, top), (left + scale, bottom))
+    for number, (point, y) in enumerate(zip(points, heights, strict=True), 1):
+        picture.text("end", left - 10, y + 4, point.name)
+        if point.rate:
+            picture.text("small muted end", 26, y + 3.5, str(number))
+        if point.asked:
+            x = left + scale * point.asked
+            picture.line("asked", (x, y - 6), (x, y + 6))
+        beyond: list[str] = []
+        for peer, times in point.times.items():
+            if (x := left + scale * point.share * times) <= right:
+                picture.mark(peer, x, y)
+            else:
+                beyond.append(f"{_PEERS[peer]} {100 * point.share * times:,.0f} %")
+        picture.mark("stepwell", left + scale * point.share, y)
+        if beyond:
+            picture.text("small", right + 5, y + 3.5, ", ".join(beyond))
 
 
 def _roofline(
-    axes: Any, rows: list[Mapping[str, Any]], bandwidth: float, flops: float
-) -> None:  # fmt: skip
-    """FLOP/s over FLOP a byte, with both roofs; PyTorch's points hollow."""
-    at = {row["name"]: row["more"]["gflops"] / row["more"]["gb_per_s"] for row in rows}
-    low, high = min(at.values(), default=1) / 2, max(at.values(), default=100) * 2
-    if flops:
-        low, high = min(low, flops / bandwidth / 4), max(high, flops / bandwidth * 8)
-    ridge = min(high, flops / bandwidth) if flops else high
-    xs, roof = [low, ridge, high], [low * bandwidth, ridge * bandwidth, ridge * bandwidth]
-    label = f"copy {bandwidth:,.0f} GB/s" + (
-        f", multiply-adds f32 {flops / 1e3:,.3g} TFLOP/s" if flops else ""
-    )
-    axes.loglog(xs, roof, color=_ROOF, linewidth=1.2, label=label)
-    for row in rows:
-        x, y = at[row["name"]], row["more"]["gflops"]
-        if "torch" in row["peers"]:
-            theirs = y * row["value"] / row["peers"]["torch"]
-            axes.plot([x, x], [y, theirs], color=_PEER, linewidth=0.5, zorder=1)
-            axes.plot(x, theirs, "o", mfc="none", color=_PEER, ms=5, zorder=2)
-        axes.plot(x, y, "o", color=_OURS, ms=4, zorder=3)
-    _name(axes, [(at[row["name"]], row["more"]["gflops"], row["name"]) for row in rows])
-    axes.plot([], [], "o", color=_OURS, ms=4, label="Stepwell")
-    if any("torch" in row["peers"] for row in rows):
-        axes.plot([], [], "o", mfc="none", color=_PEER, ms=5, label="PyTorch")
-    axes.set_xlabel("least FLOP a byte")
-    axes.set_ylabel("GFLOP/s")
-    axes.set_title("Roofline")
-    axes.grid(alpha=0.2, which="major")
-    axes.legend(loc="lower right", frameon=False)
+    picture: Picture, points: Sequence[_Point], box: Box, bandwidth: float, flops: float
+) -> None:
+    """TFLOP/s over FLOP a byte, both logarithmic, with the numbers of the lines beside."""
+    left, top, right, bottom = box
+    counted = [(number, point) for number, point in enumerate(points, 1) if point.rate]
+    theirs = {
+        number: times * point.rate
+        for number, point in counted
+        if (times := point.times.get("torch")) and times * point.share < 3
+    }
+    ridge = flops / bandwidth
+    low, high = _bounds([*(point.intensity for _, point in counted), ridge])
+    least, most = _bounds([*(point.rate for _, point in counted), *theirs.values(), flops])
+
+    def at(intensity: float, rate: float) -> tuple[float, float]:
+        across = log10(intensity / low) / log10(high / low)
+        up = log10(rate / least) / log10(most / least)
+        return left + across * (right - left), bottom - up * (bottom - top)
+
+    for tick in _ticks(low, high):
+        x = at(tick, least)[0]
+        picture.line("grid", (x, top), (x, bottom))
+        picture.text("small muted middle", x, bottom + 15, f"{tick:,.5g}")
+    for tick in _ticks(least, most):
+        y = at(low, tick)[1]
+        picture.line("grid", (left, y), (right, y))
+        picture.text("small muted end", left - 6, y + 3.5, f"{tick / 1e3:,.5g}")
+    picture.text("muted middle", (left + right) / 2, bottom + 34, "least FLOP a byte")
+    picture.text("muted middle", left - 44, (top + bottom) / 2, "TFLOP/s", turn=-90)
+    begin = max(low, least / bandwidth)
+    roof = at(begin, begin * bandwidth), at(ridge, flops), at(high, flops)
+    picture.line("roof", *roof)
+    taken = along(*roof)
+    for number, point in counted:
+        ours = at(point.intensity, point.rate)
+        taken += around([ours])
+        if number in theirs:
+            other = at(point.intensity, theirs[number])
+            picture.line("link", ours, other)
+            picture.mark("torch", *other)
+            taken += [*along(ours, other), *around([other])]
+    for _, point in counted:
+        picture.mark("stepwell", *at(point.intensity, point.rate))
+    for (x, y), numbers in _near(counted, at):
+        picture.text("small", *free_place(x, y, numbers, taken, box), numbers)
 
 
-def _name(axes: Any, points: list[tuple[float, float, str]]) -> None:
-    """Names beside points that stand apart enough to be read."""
-    axes.figure.canvas.draw()
-    taken: list[tuple[float, float]] = []
-    for x, y, name in sorted(points, key=lambda point: -point[1]):
-        px, py = axes.transData.transform((x, y))
-        if all(abs(px - qx) > 110 or abs(py - qy) > 11 for qx, qy in taken):
-            taken.append((px, py))
-            axes.annotate(
-                name.removeprefix("speed."), (x, y), xytext=(5, -2), textcoords="offset points",
-                fontsize=6,
-            )  # fmt: skip
+def _near(
+    counted: Sequence[tuple[int, _Point]], at: Callable[[float, float], tuple[float, float]]
+) -> list[tuple[tuple[float, float], str]]:
+    """Points, with the numbers of the rows that stand in one place."""
+    places: dict[tuple[float, float], list[int]] = {}
+    for number, point in counted:
+        x, y = at(point.intensity, point.rate)
+        close = (place for place in places if hypot(place[0] - x, place[1] - y) < 9)
+        places.setdefault(next(close, (x, y)), []).append(number)
+    return [(place, ", ".join(map(str, numbers))) for place, numbers in places.items()]
 
 
-def _shares(axes: Any, rows: list[Mapping[str, Any]]) -> None:
-    """What moves memory only: the share of the copy bandwidth, a mark at its bar."""
-    for place, row in enumerate(reversed(rows)):
-        axes.barh(place, row["peers"]["copy"] / row["value"], color=_OURS, height=0.7)
-        for bar in row.get("bars", ()):
-            if bar["peer"] == "copy":
-                axes.plot([bar["least"]] * 2, [place - 0.45, place + 0.45], color="#c0392b", lw=1.5)
-        if "torch" in row["peers"]:
-            share = row["peers"]["copy"] / row["peers"]["torch"]
-            axes.plot(share, place, "o", mfc="white", color=_PEER, ms=4)
-    names = [row["name"].removeprefix("speed.") for row in reversed(rows)]
-    axes.set_yticks(range(len(names)), names, fontsize=6)
-    axes.axvline(1, color=_ROOF, linewidth=1)
-    axes.set_xlim(left=0)
-    axes.set_title("Share of the copy bandwidth (red: bar; hollow: PyTorch)")
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of a logarithmic axis, with room beyond the values, at least a decade apart."""
+    low, high = min(values), max(values)
+    room = max(1.25 * (high / low) ** 0.06, (10 * low / high) ** 0.5)
+    return low / room, high * room
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Powers of ten, and 2 and 5 times these if there are few."""
+    steps = (1, 2, 5) if high / low < 200 else (1,)
+    powers = range(floor(log10(low)), ceil(log10(high)))
+    return [t for power in powers for s in steps if low <= (t := s * 10.0**power) <= high]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from xdsl.dialects.builtin import ModuleOp
 
 from stepwell.backends.compiler import parse
-from stepwell.tools.benchmarks.figures import Settings
+from stepwell.tools.benchmarks.figures import Settings, meant
 from stepwell.tools.benchmarks.speed import on_gpu
 from stepwell.tools.benchmarks.works import missing, prepare, tasks
 from stepwell.tools.driver.diagnostics import UsageError
@@ -32,7 +32,8 @@ class Model:
 
 
 def models(name: str, settings: Settings, sources: dict[str, Source]) -> Iterator[Model]:
-    """An IR file (`-`: standard input), or the benchmarks of `speed` whose names begin so.
+    """An IR file (`-`: standard input), or the benchmark of `speed` of that name, or those whose
+    names begin so.
 
     The text of a file goes into `sources`. Raises: UsageError, DiagnosticError.
     """
@@ -44,7 +45,7 @@ def models(name: str, settings: Settings, sources: dict[str, Source]) -> Iterato
         yield Model(name, module, lambda: places.blame(module))
         return
     named = {f"speed.{task.name}": task for task in tasks(settings, gpu=on_gpu(settings))}
-    found = {full: task for full, task in named.items() if full.startswith(name)}
+    found = {full: named[full] for full in meant(name, named)}
     if not found:
         close = did_you_mean(name, named)
         raise UsageError(f"'{name}' is neither an .mlir file nor a benchmark{close}")
