@@ -18,7 +18,7 @@ from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp, ScanOp
 from stepwell.passes.donation import donated_arguments
 from stepwell.passes.in_place import LARGE
 from stepwell.passes.linalg_forms import indices, map_form
-from stepwell.passes.structured import Kind, kind_of, shape_of, tensors_read
+from stepwell.passes.structured import Kind, is_stored, kind_of, shape_of, tensors_read
 from stepwell.passes.work import byte_size
 
 
@@ -75,25 +75,13 @@ class _Staying:
 
     def decide(self, op: InsertSliceOp) -> None:
         origin = self.origins.get(op.result)
-        wanted = self._is_stored(op.result) and _in_memory(op.destination, origin)
+        wanted = is_stored(op.result, self.chosen.__contains__) and _in_memory(
+            op.destination, origin
+        )
         if (wanted or _is_new(op.destination)) and self._dies(op):
             self.chosen.add(op)
             if origin is not None:
                 self.origins[op.destination] = origin
-
-    def _is_stored(self, value: SSAValue) -> bool:
-        """Whether a value is in memory whatever computes it; products read theirs many times."""
-        for use in value.uses:
-            user = use.operation
-            if isinstance(user, InsertSliceOp):
-                if user in self.chosen and value is user.destination:
-                    return True
-            elif not isinstance(user, GenericOp):
-                if user.parent is self.block:
-                    return True
-            elif kind_of(user) is Kind.CONTRACTION:
-                return True
-        return False
 
     def _dies(self, op: InsertSliceOp) -> bool:
         """Whether everything else that reads the destination may run before."""

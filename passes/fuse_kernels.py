@@ -16,8 +16,9 @@ After:
       return %y
     }
 
-Which operations share a kernel is decided in `passes/grouping.py`. A launch whose results are read
-by another says in `kernel.boundary` why they are not computed there (`passes/boundary.py`).
+Which operations share a kernel is decided in `passes/grouping.py`, and once more in
+`passes/pairs.py` for kernels that read the same. A launch whose results are read by another says in
+`kernel.boundary` why they are not computed there (`passes/boundary.py`).
 """
 
 from __future__ import annotations
@@ -38,11 +39,12 @@ from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
 from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import BOUNDARY, Boundary, remark
-from stepwell.passes.crossings import join_crossings
 from stepwell.passes.donation import is_step, scalar_slots
-from stepwell.passes.grouping import Group, Grouping
-from stepwell.passes.siblings import join_siblings
+from stepwell.passes.grouping import Grouping
+from stepwell.passes.groups import Group, Groups
+from stepwell.passes.pairs import join_pairs
 from stepwell.passes.structural_key import StructuralKeys
+from stepwell.passes.structured import Kind
 from stepwell.passes.target import target_named
 
 
@@ -62,11 +64,9 @@ class FuseKernelsPass(ModulePass):
         for function in list(op.body.block.ops):
             if isinstance(function, func.FuncOp) and function.body.blocks:
                 _split_attention(function.body.block, target.max_storage_buffers)
-                grouping = Grouping(function, target.max_storage_buffers)
-                grouping.run()
-                join_crossings(grouping, target)
-                join_siblings(grouping, target)
-                _outline(op, function, grouping, kernels, keys, target.max_storage_buffers)
+                groups = Grouping(function, target.max_storage_buffers).run()
+                join_pairs(groups, target)
+                _Outlining(op, function, groups, kernels, keys, target.max_storage_buffers).run()
 
 
 def _split_attention(block: Block, max_buffers: int) -> None:
@@ -82,105 +82,108 @@ def _split_attention(block: Block, max_buffers: int) -> None:
                     result.replace_all_uses_with(copy.results[result.index])
 
 
-def _outline(
-    module: ModuleOp,
-    function: func.FuncOp,
-    grouping: Grouping,
-    kernels: dict[object, str],
-    keys: StructuralKeys,
-    max_buffers: int,
-) -> None:
-    """Gives the function a body that launches an outlined kernel for each group.
+class _Outlining:
+    """Gives a function a body that launches kernels, those of equal groups once."""
 
-    What a step of a loop returns twice, as the next carry and as a slice, its kernel stores twice.
-    """
-    old = function.body.block
-    block = Block(arg_types=[argument.type for argument in old.args])
-    host: dict[SSAValue, SSAValue] = dict(zip(old.args, block.args, strict=True))
-    for before, after in zip(old.args, block.args, strict=True):
-        after.name_hint = before.name_hint
+    def __init__(
+        self,
+        module: ModuleOp,
+        function: func.FuncOp,
+        groups: Groups,
+        kernels: dict[object, str],
+        keys: StructuralKeys,
+        max_buffers: int,
+    ):
+        self.module, self.function, self.groups = module, function, groups
+        self.kernels, self.keys = kernels, keys
+        self.max_buffers = max_buffers
+        self.slots = scalar_slots(function)
+        old = function.body.block
+        self.block = Block(arg_types=[argument.type for argument in old.args])
+        self.host: dict[SSAValue, SSAValue] = dict(zip(old.args, self.block.args, strict=True))
+        """What the values of the function are in its new body."""
+        for before, after in self.host.items():
+            after.name_hint = before.name_hint
+        last = function.get_return_op()
+        assert last is not None
+        self.returned = last
+        self.again = Counter(last.operands if is_step(function) else ())
+        """How often each value is returned by a step of a loop: as the next carry, and as a slice.
+        Its kernel stores it as often, if it may have the buffers."""
+        self.copies: dict[SSAValue, list[SSAValue]] = {}
+        """The further results of launches that are such a value."""
 
-    def keep(op: Operation) -> None:
-        """Copies what stays on the host, with what it needs."""
-        for operand in op.operands:
-            on_host(operand)
-        append(block, clone(op, host))
-
-    def on_host(value: SSAValue) -> SSAValue:
-        """The value there; what has no elements is not computed."""
-        owner = value.owner
-        if value not in host and isinstance(owner, Operation):
-            if isinstance(owner, GenericOp | FillOp) and not structured.size_of(value):
-                host[value] = on_host(owner.outputs[0])
+    def run(self) -> None:
+        for group in self.groups.launches():
+            if group.scan is None:
+                self._launch(group)
             else:
-                keep(owner)
-        return host[value]
+                self._keep(group.scan)
+        self._keep(self.returned)
+        end, returned = self.block.last_op, self.returned.operands
+        assert end is not None
+        for index, value in enumerate(returned):
+            if self.copies.get(value) and value in returned[:index]:
+                end.operands[index] = self.copies[value].pop()
+        body = self.function.body
+        body.detach_block(body.block)
+        body.add_block(self.block)
 
-    slots = scalar_slots(function)
-    last = old.last_op
-    assert last is not None
-    returned = Counter(last.operands if is_step(function) else ())
-    more: dict[SSAValue, list[SSAValue]] = {}
-    for group in _in_order(grouping.groups):
-        if group.scan is not None:
-            keep(group.scan)
-            continue
-        members = grouping.in_order(group)
-        inputs = group.domain.arguments()
-        outputs = list(group.domain.outputs)
-        again = [value for value in outputs for _ in range(1, returned[value])]
-        if len(inputs) + len(outputs) + len(again) > max_buffers:
-            again = []
-        outputs += again
-        arg_attrs: list[dict[str, Attribute]] = [
-            {SCALAR: IntegerAttr(slots[value], i32)} if value in slots else {} for value in inputs
-        ]
-        key = keys.key(members, inputs, outputs, arg_attrs)
-        name = kernels.get(key)
-        if name is None:
-            name = f"{group.domain.kind.value}_{len(kernels)}"
-            kernels[key] = name
-            kernel = _kernel(name, members, inputs, outputs, arg_attrs)
-            module.body.block.insert_op_before(kernel, function)
+    def _launch(self, group: Group) -> None:
+        members = self.groups.in_order(group)
+        inputs, outputs = group.domain.arguments(), list(group.domain.outputs)
+        again = [value for value in outputs for _ in range(1, self.again[value])]
+        if len(inputs) + len(outputs) + len(again) <= self.max_buffers:
+            outputs += again
         launch = LaunchOp(
-            name,
-            [on_host(value) for value in inputs],
+            self._kernel(group.domain.kind, members, inputs, outputs),
+            [self._on_host(value) for value in inputs],
             [value.type for value in outputs],
             location=members[-1].location,
         )
         reasons = [group.boundaries[value] for value in outputs]
         if any(found != [Boundary.RETURNED] for found in reasons):
             launch.attributes[BOUNDARY] = remark(reasons)
-        append(block, launch)
+        append(self.block, launch)
         for value, result in zip(outputs, launch.results, strict=True):
-            if host.setdefault(value, result) is not result:
-                more.setdefault(value, []).append(result)
-    keep(last)
-    end = block.last_op
-    assert end is not None
-    for index, value in enumerate(last.operands):
-        if more.get(value) and value in last.operands[:index]:
-            end.operands[index] = more[value].pop()
-    function.body.detach_block(old)
-    function.body.add_block(block)
+            if self.host.setdefault(value, result) is not result:
+                self.copies.setdefault(value, []).append(result)
 
+    def _kernel(
+        self,
+        kind: Kind,
+        members: Sequence[Operation],
+        inputs: Sequence[SSAValue],
+        outputs: Sequence[SSAValue],
+    ) -> str:
+        """The name of a group's kernel, which is made if none is like it."""
+        arg_attrs: list[dict[str, Attribute]] = [
+            {SCALAR: IntegerAttr(self.slots[value], i32)} if value in self.slots else {}
+            for value in inputs
+        ]
+        key = self.keys.key(members, inputs, outputs, arg_attrs)
+        name = self.kernels.get(key)
+        if name is None:
+            name = self.kernels[key] = f"{kind.value}_{len(self.kernels)}"
+            kernel = _kernel(name, members, inputs, outputs, arg_attrs)
+            self.module.body.block.insert_op_before(kernel, self.function)
+        return name
 
-def _in_order(groups: list[Group]) -> list[Group]:
-    """Groups in an order in which producers run first, nearest to the program's own order."""
-    remaining = sorted(groups, key=lambda group: -group.number)
-    ordered: list[Group] = []
-    done = 0
-    before = dict.fromkeys(groups, 0)
-    for group in groups:
-        for other in groups:
-            if group.after & other.bit:
-                before[other] |= group.bit
-    while remaining:
-        group = next(g for g in remaining if not before[g] & ~done)
-        remaining.remove(group)
-        ordered.append(group)
-        done |= group.bit
-    return ordered
+    def _keep(self, op: Operation) -> None:
+        """Copies what stays on the host, with what it needs."""
+        for operand in op.operands:
+            self._on_host(operand)
+        append(self.block, clone(op, self.host))
+
+    def _on_host(self, value: SSAValue) -> SSAValue:
+        """The value there; what has no elements is not computed."""
+        owner = value.owner
+        if value not in self.host and isinstance(owner, Operation):
+            if isinstance(owner, GenericOp | FillOp) and not structured.size_of(value):
+                self.host[value] = self._on_host(owner.outputs[0])
+            else:
+                self._keep(owner)
+        return self.host[value]
 
 
 def _kernel(

@@ -9,9 +9,6 @@ keeps the reasons.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-
 from xdsl.dialects import func
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import Operation, SSAValue
@@ -19,57 +16,28 @@ from xdsl.ir import Operation, SSAValue
 from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp, ScanOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
-from stepwell.passes.domain import Domain
 from stepwell.passes.donation import donated_arguments, scalar_slots
+from stepwell.passes.groups import Group, Groups
 from stepwell.passes.structured import Kind, kind_of, tensors_read
 from stepwell.passes.work import byte_size
-
-
-@dataclass(eq=False)
-class Group:
-    """One launch under construction."""
-
-    number: int
-    domain: Domain
-    after: int = 0
-    """Bit set of the groups that must run after this one."""
-    members: set[Operation] = field(default_factory=set[Operation])
-    boundaries: dict[SSAValue, list[Boundary]] = field(
-        default_factory=dict[SSAValue, list[Boundary]]
-    )
-    """Why each value that it stores is stored."""
-    scan: ScanOp | None = None
-    """The scan that stands in its place."""
-    early: set[Operation] = field(default_factory=set[Operation])
-    """Members that do not give the kernel its rows: these and what they read come first."""
-    bit: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.bit = 1 << self.number
 
 
 class Grouping:
     """Decides the groups of one function."""
 
     def __init__(self, function: func.FuncOp, max_buffers: int):
-        self.block = function.body.block
-        self.position = {op: index for index, op in enumerate(self.block.ops)}
+        self.groups = Groups(function)
         self.max_buffers = max_buffers
-        self.groups: list[Group] = []
-        self.readers: dict[SSAValue, list[Group]] = {}
-        self.wholes: dict[SSAValue, list[Group]] = {}
-        """The groups that take a value as a buffer: scans, and insertions into it."""
         self.kinds: dict[Operation, Kind] = {}
         self.follows: dict[Operation, bool] = {}
         self.costly: dict[Operation, bool] = {}
-        self.reads: dict[Operation, list[SSAValue]] = {}
         self.origins: dict[SSAValue, frozenset[SSAValue]] = {}
         self.donated = donated_arguments(function)
         self.scalars = scalar_slots(function)
 
-    def run(self) -> None:
+    def run(self) -> Groups:
         """Places every operation."""
-        for op in reversed(list(self.block.ops)):
+        for op in reversed(list(self.groups.block.ops)):
             if isinstance(op, AttendingOp):
                 self._place_alone(op)
             elif isinstance(op, GenericOp | FillOp):
@@ -78,67 +46,39 @@ class Grouping:
                 self._place_scan(op)
             elif isinstance(op, InsertSliceOp):
                 self._place_insertion(op)
-
-    def standing(self) -> Iterator[Group]:
-        """The groups of now, but for those that are joined into others on the way."""
-        for group in list(self.groups):
-            if group in self.groups:
-                yield group
-
-    def in_order(self, group: Group) -> list[Operation]:
-        """The members of a group as its kernel has them.
-
-        They are in the order of the program, but for those that others give their rows to, and what
-        these read: a domain is replayed from its last operation on, which gives it its rows.
-        """
-        early: set[object] = {*group.early}
-        members = sorted(group.members, key=self.position.__getitem__)
-        for op in reversed(members):
-            if op in early:
-                early.update(value.owner for value in tensors_read(op))
-        return sorted(members, key=lambda op: op not in early)
+        return self.groups
 
     def _place_alone(self, op: AttendingOp) -> None:
         """An operation of several results, whose kernel only what it reads may join."""
         if all(result.first_use is None for result in op.results):
             return
-        group = Group(len(self.groups), Domain())
-        self.groups.append(group)
-        self._add(op, group, stored=True)
+        group = self.groups.new()
+        self.groups.add(op, group, stored=True)
         for result in op.results:
-            readers = self.readers.get(result, [])
+            readers = self.groups.readers.get(result)
             group.boundaries[result] = [Boundary.WHOLE if readers else Boundary.RETURNED]
-            self._follow(group, self._followers(result))
+            self.groups.run_before(group, self.groups.followers(result))
 
     def _place_scan(self, op: ScanOp) -> None:
         """A scan is no kernel, but has its place among them."""
-        group = Group(len(self.groups), Domain(), scan=op)
-        self.groups.append(group)
+        group = self.groups.new(op)
         for result in op.results:
-            self._follow(group, self._followers(result))
+            self.groups.run_before(group, self.groups.followers(result))
         for operand in set(op.operands):
-            self.wholes.setdefault(operand, []).append(group)
+            self.groups.wholes.setdefault(operand, []).append(group)
 
     def _place_insertion(self, op: InsertSliceOp) -> None:
         """A kernel that writes a window: what the update is computed from may join it."""
         if op.result.first_use is None:
             return
-        group = Group(len(self.groups), Domain())
-        self.groups.append(group)
-        self._add(op, group, stored=True)
         returned = any(isinstance(use.operation, func.ReturnOp) for use in op.result.uses)
-        group.boundaries[op.result] = [Boundary.RETURNED if returned else Boundary.WINDOW]
-        self._follow(group, self._followers(op.result))
-        self.wholes.setdefault(op.destination, []).append(group)
-
-    def _followers(self, value: SSAValue) -> list[Group]:
-        """What runs after a value is there."""
-        return [*self.readers.get(value, []), *self.wholes.get(value, [])]
+        self._start(op, [Boundary.RETURNED if returned else Boundary.WINDOW])
+        self.groups.wholes.setdefault(op.destination, []).append(self.groups.all[-1])
 
     def _place(self, op: GenericOp | FillOp) -> None:
         (result,) = op.results
-        readers = self.readers.get(result, [])
-        escapes = self.escapes(result)
+        readers = self.groups.readers.get(result, [])
+        escapes = self.groups.escapes(result)
         if not structured.size_of(result) or not (readers or escapes):
             return
         kind = self._kind(op)
@@ -146,33 +86,29 @@ class Grouping:
         elementwise = kind in (Kind.VIEW, Kind.MAP)
         if elementwise and refusal is None:
             for group in readers:
-                self._add(op, group, stored=False)
+                self.groups.add(op, group, stored=False)
             return
         reasons = [] if refusal is None else [refusal]
         stored = escapes or len(readers) > 1
         # The one reader of a map has just refused it.
         for group in readers if stored or not elementwise else ():
-            refusal = self._no_join(op, kind, group, readers, stored)
-            refusal = refusal or self._add(op, group, stored)
+            refusal = self._no_join(op, kind, group, stored)
+            refusal = refusal or self.groups.add(op, group, stored=stored)
             if refusal is None:
                 if stored:
                     group.boundaries[result] = reasons or [Boundary.SHARED]
-                self._follow(group, self._followers(result))
+                self.groups.run_before(group, self.groups.followers(result))
                 return
             reasons.append(refusal)
-        group = Group(len(self.groups), Domain())
-        self.groups.append(group)
-        self._add(op, group, stored=True)
-        group.boundaries[result] = reasons
-        self._follow(group, self._followers(result))
+        self._start(op, reasons)
 
-    def escapes(self, value: SSAValue) -> bool:
-        """Whether the function returns a value, or something else than a group reads it."""
-        # Operations within bodies read it where their generic operation stands.
-        return any(
-            use.operation.parent is self.block and not _is_kernel(use.operation, value)
-            for use in value.uses
-        )
+    def _start(self, op: GenericOp | FillOp | InsertSliceOp, reasons: list[Boundary]) -> None:
+        """Gives an operation a group of its own, for these reasons."""
+        (result,) = op.results
+        group = self.groups.new()
+        self.groups.add(op, group, stored=True)
+        group.boundaries[result] = reasons
+        self.groups.run_before(group, self.groups.followers(result))
 
     def _no_inline(
         self, op: GenericOp | FillOp, kind: Kind, readers: list[Group]
@@ -239,11 +175,11 @@ class Grouping:
         return frozenset[SSAValue]().union(*(self._origins(v) for v in large))
 
     def _no_join(
-        self, op: GenericOp | FillOp, kind: Kind, group: Group, readers: list[Group], stored: bool
+        self, op: GenericOp | FillOp, kind: Kind, group: Group, stored: bool
     ) -> Boundary | None:
         """Why computing `op` in `group` would make launches cyclic or break limits, if it would."""
-        others = [*readers, *self.wholes.get(op.results[0], [])]
-        if any(other.after & group.bit for other in others if other is not group):
+        followers = self.groups.followers(op.results[0])
+        if any(other.after & group.bit for other in followers if other is not group):
             return Boundary.CYCLE
         if kind in (Kind.VIEW, Kind.MAP):
             # Left alone, a map is the epilogue of what produces it.
@@ -261,7 +197,7 @@ class Grouping:
         domain = group.domain
         values = {v for v in domain.inputs() if self._is_bound(v)}
         values.difference_update(op.results)
-        values.update(v for v in self._tensors_read(op) if self._is_bound(v))
+        values.update(v for v in self.groups.tensors_read(op) if self._is_bound(v))
         outputs = [*domain.outputs, *(op.results if stored else ())]
         in_place = sum(self.donated.get(v) in values for v in outputs if v in self.donated)
         return len(values) + len(outputs) - in_place
@@ -269,22 +205,6 @@ class Grouping:
     def _is_bound(self, value: SSAValue) -> bool:
         """Whether a value read from outside takes a storage buffer."""
         return value not in self.scalars and not isinstance(value.owner, FillOp)
-
-    def _add(self, op: Operation, group: Group, stored: bool) -> Boundary | None:
-        refusal = group.domain.add(op, stored=stored)
-        if refusal is not None:
-            return refusal
-        group.members.add(op)
-        for value in self._tensors_read(op):
-            readers = self.readers.setdefault(value, [])
-            if group not in readers:
-                readers.append(group)
-        return None
-
-    def _tensors_read(self, op: Operation) -> list[SSAValue]:
-        if op not in self.reads:
-            self.reads[op] = tensors_read(op)
-        return self.reads[op]
 
     def _kind(self, op: Operation) -> Kind:
         if op not in self.kinds:
@@ -294,47 +214,30 @@ class Grouping:
     def _follows_reduction(self, op: Operation) -> bool:
         """Whether a map is computed from a reduction, element by element."""
         if op not in self.follows:
-            size = structured.size_of(op.results[0])
-            sources = [v.owner for v in self._tensors_read(op) if structured.size_of(v) == size]
             self.follows[op] = any(
-                self._kind(owner) is Kind.REDUCTION
-                or (self._kind(owner) is not Kind.CONTRACTION and self._follows_reduction(owner))
-                for owner in sources
-                if isinstance(owner, GenericOp)
+                self._kind(source) is Kind.REDUCTION
+                or (self._kind(source) is not Kind.CONTRACTION and self._follows_reduction(source))
+                for source in self._of_its_size(op)
             )
         return self.follows[op]
 
     def _is_costly(self, op: Operation) -> bool:
         """Whether a point of a map costs much, with the maps that are evaluated along with it."""
         if op not in self.costly:
-            size = structured.size_of(op.results[0])
-            sources = [v.owner for v in self._tensors_read(op) if structured.size_of(v) == size]
             self.costly[op] = isinstance(op, GenericOp) and (
                 structured.is_expensive(op)
                 or any(
-                    self._kind(owner) in (Kind.VIEW, Kind.MAP) and self._is_costly(owner)
-                    for owner in sources
-                    if isinstance(owner, GenericOp)
+                    self._kind(source) in (Kind.VIEW, Kind.MAP) and self._is_costly(source)
+                    for source in self._of_its_size(op)
                 )
             )
         return self.costly[op]
 
-    def _follow(self, group: Group, readers: Iterable[Group]) -> None:
-        """Records that `readers` run after `group`, and so does what runs after them."""
-        added, bit = 0, group.bit
-        for other in readers:
-            if other is not group:
-                added |= other.bit | other.after
-        for earlier in self.groups:
-            if earlier is group or earlier.after & bit:
-                earlier.after |= added
-
-
-def _is_kernel(user: Operation, value: SSAValue) -> bool:
-    """Whether a group reads the value where it stands in `user`."""
-    if isinstance(user, InsertSliceOp):
-        return value is not user.destination
-    return isinstance(user, GenericOp | FillOp | AttendingOp)
+    def _of_its_size(self, op: Operation) -> list[GenericOp]:
+        """What gives the tensors that an operation reads and that are as large as its result."""
+        size = structured.size_of(op.results[0])
+        read = (v for v in self.groups.tensors_read(op) if structured.size_of(v) == size)
+        return [value.owner for value in read if isinstance(value.owner, GenericOp)]
 
 
 def _is_cheap(op: GenericOp | FillOp) -> bool:
@@ -350,13 +253,4 @@ def _is_cheap(op: GenericOp | FillOp) -> bool:
 
 def _is_large(source: SSAValue, value: SSAValue) -> bool:
     """Whether what a value is computed from is not much smaller than the value."""
-    return structured.size_of(_origin(source)) * 8 >= structured.size_of(value)
-
-
-def _origin(value: SSAValue) -> SSAValue:
-    """What a value is a view of; the scalar of a fill."""
-    owner = value.owner
-    while isinstance(owner, GenericOp | FillOp) and kind_of(owner) is Kind.VIEW:
-        value = owner.inputs[0]
-        owner = value.owner
-    return value
+    return structured.size_of(structured.viewed(source)) * 8 >= structured.size_of(value)

@@ -11,7 +11,7 @@ from math import prod
 from xdsl.context import Context
 from xdsl.dialects import arith, func, tensor
 from xdsl.dialects.builtin import ModuleOp, TensorType
-from xdsl.dialects.linalg.ops import FillOp, GenericOp
+from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
@@ -26,15 +26,19 @@ from stepwell.passes.structured import (
     input_maps,
     inputs,
     is_identity,
+    is_stored,
     kind_of,
     shape_of,
     size_of,
-    tensors_read,
+    sources,
+    viewed,
 )
 from stepwell.passes.target import Target, target_named
 
 WIDTH = 4
 """Elements that a kernel moves at once, if all windows are multiples of it."""
+SMALL = 8
+"""Times that a piece is larger than what it may share with others."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def _join(chain: Sequence[InsertSliceOp], axis: int, target: Target) -> None:
     last, pieces = chain[0], [op.update for op in reversed(chain)]
     assert last.parent is not None
     emit = Emitter(last.parent, before=last, location=last.location)
-    groups = list(_groups(pieces, axis, _is_stored(last.result), target))
+    groups = list(_groups(pieces, axis, is_stored(last.result, lambda _: True), target))
     shape, element = list(shape_of(last.result)), element_type(last.result)
     result, begin = chain[-1].destination, 0
     for group in groups:
@@ -134,18 +138,19 @@ def _groups(
 ) -> Iterator[Sequence[SSAValue]]:
     """The pieces of each kernel."""
     most = target.max_storage_buffers - 1
-    if not stored and len({_origin(piece) for piece in pieces}) <= most:
+    if not stored and len({viewed(piece) for piece in pieces}) <= most:
         yield pieces
         return
     whole_vectors = all(prod(shape_of(piece)[axis:]) % WIDTH == 0 for piece in pieces)
-    sources = [_sources(piece) for piece in pieces]
-    readers = Counter(source for found in sources for source in found)
+    # What is much smaller than a piece may be read for several.
+    read = [{v for v in sources([p]) if size_of(v) * SMALL >= size_of(p)} for p in pieces]
+    readers = Counter(value for found in read for value in found)
     alone = [
         stored
         and whole_vectors
         and size_of(piece) >= target.launch_elements
-        and all(readers[source] == 1 for source in found)
-        for piece, found in zip(pieces, sources, strict=True)
+        and all(readers[value] == 1 for value in found)
+        for piece, found in zip(pieces, read, strict=True)
     ]
     given = [stored and _is_given(piece) for piece in pieces]
     if sum(not single for single in given) <= 1:
@@ -153,11 +158,11 @@ def _groups(
     group: list[SSAValue] = []
     origins: set[SSAValue] = set()
     for piece, single in zip(pieces, alone, strict=True):
-        if group and (single or len({*origins, _origin(piece)}) > most):
+        if group and (single or len({*origins, viewed(piece)}) > most):
             yield group
             group, origins = [], set()
         group.append(piece)
-        origins.add(_origin(piece))
+        origins.add(viewed(piece))
         if single:
             yield group
             group, origins = [], set()
@@ -165,55 +170,17 @@ def _groups(
         yield group
 
 
-def _is_stored(value: SSAValue) -> bool:
-    """Whether something reads a value that kernels do not compute where they read it."""
-    for user, index in ((use.operation, use.index) for use in value.uses):
-        if isinstance(user, GenericOp):
-            if kind_of(user) is Kind.CONTRACTION:
-                return True
-        elif user.parent is value.owner.parent and not (
-            isinstance(user, InsertSliceOp) and user.operands[index] is user.update
-        ):
-            return True
-    return False
-
-
 def _is_given(value: SSAValue) -> bool:
     """Whether a reduction or product gives a value that nothing else reads, through maps or not."""
     while value.has_one_use() and isinstance(owner := value.owner, GenericOp):
         if kind_of(owner) in (Kind.REDUCTION, Kind.CONTRACTION):
             return True
-        sources = zip(inputs(owner), input_maps(owner), strict=True)
-        same = [v for v, map in sources if is_identity(map) and isinstance(v.owner, GenericOp)]
+        read = zip(inputs(owner), input_maps(owner), strict=True)
+        same = [v for v, map in read if is_identity(map) and isinstance(v.owner, GenericOp)]
         if len(same) != 1:
             return False
         (value,) = same
     return False
-
-
-def _origin(value: SSAValue) -> SSAValue:
-    """What a value is a view of."""
-    while isinstance(owner := value.owner, GenericOp) and kind_of(owner) is Kind.VIEW:
-        value = inputs(owner)[0]
-    return value
-
-
-def _sources(value: SSAValue) -> set[SSAValue]:
-    """What maps compute a value from, but for what is much smaller."""
-    found: set[SSAValue] = set()
-    seen: set[SSAValue] = set()
-    pending = [value]
-    while pending:
-        source = pending.pop()
-        owner = source.owner
-        if source in seen or isinstance(owner, FillOp):
-            continue
-        seen.add(source)
-        if isinstance(owner, GenericOp) and kind_of(owner) in (Kind.VIEW, Kind.MAP):
-            pending += tensors_read(owner)
-        elif size_of(source) * 8 >= size_of(value):
-            found.add(source)
-    return found
 
 
 def _joined(emit: Emitter, pieces: Sequence[SSAValue], type_: TensorType, axis: int) -> SSAValue:

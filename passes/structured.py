@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
 from math import inf, prod
@@ -226,3 +226,48 @@ def tensors_read(op: Operation) -> list[SSAValue]:
             return [*dict.fromkeys((*inputs(op), *captured_tensors(op)))]
         case _:
             return []
+
+
+def sources(values: Iterable[SSAValue], size: int | None = None) -> set[SSAValue]:
+    """The tensors that views and maps compute values from; `size`: all on the way have that."""
+    found: set[SSAValue] = set()
+    seen: set[SSAValue] = set()
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        if value in seen or size not in (None, size_of(value)):
+            continue
+        seen.add(value)
+        owner = value.owner
+        if isinstance(owner, GenericOp | FillOp) and kind_of(owner) in (Kind.VIEW, Kind.MAP):
+            pending += tensors_read(owner)
+        else:
+            found.add(value)
+    return found
+
+
+def viewed(value: SSAValue) -> SSAValue:
+    """What a value is a view of; the scalar of a fill."""
+    owner = value.owner
+    while isinstance(owner, GenericOp | FillOp) and kind_of(owner) is Kind.VIEW:
+        value = owner.operands[0]
+        owner = value.owner
+    return value
+
+
+def is_stored(value: SSAValue, overwrites: Callable[[InsertSliceOp], bool]) -> bool:
+    """Whether a value is in memory whatever computes it, as something reads it there.
+
+    That is a product, which reads it many times, an insertion that `overwrites` it, and what is no
+    kernel. Others compute it where they read it.
+    """
+    for user in (use.operation for use in value.uses):
+        if isinstance(user, GenericOp):
+            if kind_of(user) is Kind.CONTRACTION:
+                return True
+        elif isinstance(user, InsertSliceOp):
+            if value is user.destination and overwrites(user):
+                return True
+        elif user.parent is value.owner.parent:
+            return True
+    return False

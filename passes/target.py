@@ -54,7 +54,6 @@ class Target:
     max_row_threads: int = 0
     """Threads of a workgroup whose one row is long, where a device has more than `max_threads`."""
     max_workgroups: int = 65535
-    max_binding_bytes: int = 128 << 20
     max_dispatch_flops: int = 300_000_000_000
     max_dispatch_bytes: int = 20_000_000_000
     """What a small GPU does in a second: systems reset a device that is busy for two."""
