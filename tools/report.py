@@ -23,7 +23,7 @@ from stepwell.backends.errors import ArgumentError, DeviceError
 from stepwell.backends.program import Program, ProgramError
 from stepwell.dialects.errors import StepwellError
 from stepwell.frontend.compilation import target_of
-from stepwell.passes.plan_memory import Peak
+from stepwell.passes.peak import Peak
 from stepwell.passes.target import Target, target_named
 from stepwell.tools.benchmarks.figures import Settings
 from stepwell.tools.driver.diagnostics import DiagnosticError, UsageError

@@ -21,8 +21,9 @@ from stepwell.dialects.kernel import FuncOp, LaunchOp
 from stepwell.frontend.compilation import trace_call
 from stepwell.passes import in_place
 from stepwell.passes.bufferize_kernels import BufferizeKernelsPass
+from stepwell.passes.peak import peak
 from stepwell.passes.pipeline import lower
-from stepwell.passes.plan_memory import PlanMemoryPass, peak
+from stepwell.passes.plan_memory import PlanMemoryPass
 from stepwell.passes.target import TARGETS
 from stepwell.passes.work import byte_size
 

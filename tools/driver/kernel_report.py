@@ -16,8 +16,8 @@ from stepwell.backends.program import Copy, Dispatch, Program, Triple, array_byt
 from stepwell.backends.wgpu.executor import Executor
 from stepwell.dialects.kernel import FuncOp, LaunchOp
 from stepwell.passes.boundary import BOUNDARY
+from stepwell.passes.peak import Peak, peak
 from stepwell.passes.pipeline import lower
-from stepwell.passes.plan_memory import Peak, peak
 from stepwell.passes.target import Target
 from stepwell.passes.traffic import Traffic, traffic
 from stepwell.passes.work import byte_size
