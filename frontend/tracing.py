@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Container, Generator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -154,7 +154,9 @@ class Trace:
 
     blocks: list[Block] = field(default_factory=lambda: [Block()])
     captured: list[Captured] = field(default_factory=list[Captured])
-    guards: list[Callable[[], bool]] = field(default_factory=list[Callable[[], bool]])
+    guards: dict[Hashable, Callable[[], bool]] = field(
+        default_factory=dict[Hashable, Callable[[], bool]]
+    )
     depth: int = 0
     keys: int = 0
 
@@ -185,6 +187,10 @@ class Trace:
             found = self._captures[id(key)] = (key, tracer.value)
             self._arguments[id(key)] = tracer.value
         return found[1]
+
+    def guard(self, key: Hashable, holds: Callable[[], bool]) -> None:
+        """The trace is good for as long as `holds` says so. `key` names what it is about."""
+        self.guards.setdefault(key, holds)
 
     def update(self, variable: Updated, value: Tracer) -> None:
         """From here on `variable` has this value, which every call leaves in it."""
@@ -282,7 +288,7 @@ class Trace:
             res_attrs=ArrayAttr(DictionaryAttr({"stepwell.name": StringAttr(n)}) for n in names),
         )
         updated = [variable for variable, _ in updates]
-        return Traced(ModuleOp([function]), self.captured, self.guards, updated)
+        return Traced(ModuleOp([function]), self.captured, list(self.guards.values()), updated)
 
 
 def isolated(*blocks: Block) -> list[SSAValue]:

@@ -47,7 +47,9 @@ from stepwell.frontend.nn.layers import (
     Flatten,
     Identity,
     Linear,
+    ModuleDict,
     ModuleList,
+    ParameterList,
     Sequential,
 )
 from stepwell.frontend.nn.losses import (
@@ -161,11 +163,13 @@ __all__ = [
     "MaxPool3d",
     "Mish",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
+    "ParameterList",
     "PoissonNLLLoss",
     "QuantizedLinear",
     "RMSNorm",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, overload
 
-from stepwell.frontend.array import Array
-from stepwell.frontend.errors import check_kind
+from stepwell.frontend.array import Array, ArrayLike
 from stepwell.frontend.nn import functional as f
 from stepwell.frontend.nn import init
 from stepwell.frontend.nn.module import Module, Parameter
@@ -82,34 +81,112 @@ class Identity(Module):
 class ModuleList(Module):
     """Modules in a list."""
 
-    def __init__(self, modules: Sequence[Module] = ()):
+    def __init__(self, modules: Iterable[Module] = ()):
         super().__init__()
-        for module in modules:
-            self.append(module)
+        self.extend(modules)
 
     def append(self, module: Module) -> ModuleList:
         """Adds a module at the end."""
-        check_kind(type(self).__name__, module, Module)
-        self._modules[str(len(self._modules))] = module
+        self.add_module(str(len(self)), module)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> ModuleList:
+        """Adds modules at the end."""
+        for module in modules:
+            self.append(module)
         return self
 
     def __len__(self) -> int:
-        return len(self._modules)
+        return len(list(self.children()))
 
     def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
+        return self.children()
 
-    def __getitem__(self, index: int) -> Module:
-        return list(self._modules.values())[index]
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Module]: ...
+    def __getitem__(self, index: int | slice) -> Module | list[Module]:
+        return list(self.children())[index]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        names = [name for name, _ in self.named_children()]
+        self.add_module(names[index], module)
 
 
 class Sequential(ModuleList):
-    """Modules that are called one after another."""
+    """Modules that are called one after another: those given, or those of a dict, by its names."""
 
-    def __init__(self, *modules: Module):
-        super().__init__(modules)
+    def __init__(self, *modules: Module | Mapping[str, Module]):
+        super().__init__()
+        for module in modules:
+            if isinstance(module, Mapping):
+                for name, each in module.items():
+                    self.add_module(name, each)
+            else:
+                self.append(module)
 
     def forward(self, x: Any) -> Any:
         for module in self:
             x = module(x)
         return x
+
+
+class ModuleDict(Module):
+    """Modules under names."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None):
+        super().__init__()
+        for name, module in (modules or {}).items():
+            self[name] = module
+
+    def __len__(self) -> int:
+        return len(list(self.children()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def __getitem__(self, name: str) -> Module:
+        return dict(self.items())[name]
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        self.add_module(name, module)
+
+    def keys(self) -> list[str]:
+        """The names."""
+        return [name for name, _ in self.items()]
+
+    def values(self) -> list[Module]:
+        """The modules."""
+        return list(self.children())
+
+    def items(self) -> list[tuple[str, Module]]:
+        """The names and the modules."""
+        return list(self.named_children())
+
+
+class ParameterList(Module):
+    """Parameters in a list; of an array, one is made."""
+
+    def __init__(self, values: Iterable[ArrayLike] = ()):
+        super().__init__()
+        for value in values:
+            self.append(value)
+
+    def append(self, value: ArrayLike) -> ParameterList:
+        """Adds a parameter at the end."""
+        made = value if isinstance(value, Parameter) else Parameter(value)
+        self.register_parameter(str(len(self)), made)
+        return self
+
+    def __len__(self) -> int:
+        return len(list(self.named_own()))
+
+    def __iter__(self) -> Iterator[Array]:
+        return (value for _, value in self.named_own())
+
+    def __getitem__(self, index: int) -> Array:
+        return list(self)[index]
