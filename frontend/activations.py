@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from stepwell.dialects.array import composite as c
 from stepwell.dialects.array.base import DTYPES
 from stepwell.dialects.array.shape import IotaOp
@@ -197,15 +199,15 @@ def softshrink(x: ArrayLike, /, lambd: float = 0.5, bias: float | None = None) -
     """
     value = as_float(x)
     offset = lambd if bias is None else bias
-    low = where(value < -lambd, value + offset, 0.0)
-    return where(value > lambd, value - offset, low)
+    moved = where(value < 0, value + offset, value - offset)
+    return where(absolute(value) <= lambd, 0.0, moved)
 
 
 @operation
 def hardshrink(x: ArrayLike, /, lambd: float = 0.5) -> Array:
     """x where it is farther than lambd from 0, else 0."""
     value = as_float(x)
-    return where(absolute(value) > lambd, value, 0.0)
+    return where(absolute(value) <= lambd, 0.0, value)
 
 
 def _halves(name: str, x: ArrayLike, axis: int) -> tuple[Tracer, Tracer]:
@@ -296,7 +298,8 @@ def logsumexp(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> 
     axes = axes_of("logsumexp", axis, tracer.ndim)
     kept = tuple(1 if a in axes else size for a, size in enumerate(tracer.shape))
     others = [a for a in range(tracer.ndim) if a not in axes]
-    moved = tracer.transpose([*others, *axes]).reshape([*(tracer.shape[a] for a in others), -1])
+    sizes = [tracer.shape[a] for a in others]
+    moved = tracer.transpose([*others, *axes]).reshape([*sizes, prod(tracer.shape[a] for a in axes)])
     result = emit(c.LogSumExpOp(lift(moved).value, len(others)))
     return reshape_to(result, kept) if keepdims else result
 

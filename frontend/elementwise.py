@@ -91,11 +91,17 @@ def _emit(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
     return emit(op(*[t.value for t in tracers]), weak)
 
 
-def _number(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
-    """Arithmetic on at least i32: bools count as 0 and 1."""
-    tracers, weak = promote(op.name, *operands)
+def _numbers(name: str, *operands: ArrayLike) -> tuple[list[Tracer], bool]:
+    """`promote` to at least i32: bools count as 0 and 1."""
+    tracers, weak = promote(name, *operands)
     if tracers[0].dtype is bool_:
         tracers, weak = [cast_to(tracer, int32) for tracer in tracers], False
+    return tracers, weak
+
+
+def _number(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
+    """Arithmetic on at least i32."""
+    tracers, weak = _numbers(op.name, *operands)
     return emit(op(*[t.value for t in tracers]), weak)
 
 
@@ -149,14 +155,16 @@ def divide(x: ArrayLike, y: ArrayLike, /) -> Array:
 @operation
 def floor_divide(x: ArrayLike, y: ArrayLike, /) -> Array:
     """The largest integer that is no larger than x / y."""
-    tracers, weak = promote("floor_divide", x, y)
-    a, b = tracers
+    (a, b), weak = _numbers("floor_divide", x, y)
     if a.dtype.is_float:
         return emit(e.FloorOp(emit(e.DivideOp(a.value, b.value)).value), weak)
-    # x - x mod y is a multiple of y, so truncation divides it exactly.
-    remainder_ = emit(e.RemainderOp(a.value, b.value))
-    whole = emit(e.SubtractOp(a.value, remainder_.value))
-    return emit(e.DivideOp(whole.value, b.value), weak)
+    quotient = emit(e.DivideOp(a.value, b.value), weak)
+    if a.dtype is uint32:
+        return quotient
+    # Truncation rounded up what is no whole number below 0.
+    inexact = not_equal(emit(e.RemainderOp(a.value, b.value)), 0)
+    below = logical_and(inexact, not_equal(less(a, 0), less(b, 0)))
+    return where(below, subtract(quotient, 1), quotient)
 
 
 @operation

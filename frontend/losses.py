@@ -260,7 +260,7 @@ def ctc_loss(
         )
     # Blanks stand around all targets: places 0, 2, 4...
     gaps = lift(blank, wanted.dtype, (*wanted.shape, 1))
-    labels = reshape(concat([gaps, wanted[..., None]], axis=-1), (n, -1))
+    labels = reshape(concat([gaps, wanted[..., None]], axis=-1), (n, 2 * wanted.shape[1]))
     labels = concat([labels, gaps[:, :1, 0]], axis=-1)
     count = labels.shape[-1]
     place = lift(arange(count))

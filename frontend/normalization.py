@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -153,7 +154,7 @@ def local_response_norm(
 ) -> Array:
     """x / (k + alpha * mean of squares over `size` neighbouring channels) ** beta."""
     value = _with_channels("local_response_norm", x)
-    flat = lift(value.reshape((value.shape[0], 1, value.shape[1], -1)))
+    flat = lift(value.reshape((value.shape[0], 1, value.shape[1], prod(value.shape[2:]))))
     around = [(size // 2, (size - 1) // 2), (0, 0)]
     means = avg_pool(square(flat), (size, 1), 1, around)
     return value / (k + alpha * means.reshape(value.shape)) ** beta

@@ -251,8 +251,8 @@ def _read(x: Array, places: Sequence[Array], padding: str) -> Array:
         at = astype(clip(place, 0, size - 1), int32)
         linear = at if linear is None else linear * size + at
     assert linear is not None
-    rows = reshape(linear, [n, 1, -1])
-    flat = reshape(x, [n, c, -1])
+    rows = reshape(linear, [n, 1, prod(places[0].shape[1:])])
+    flat = reshape(x, [n, c, prod(spatial)])
     taken = take_along_axis(flat, broadcast_to(rows, (n, c, rows.shape[-1])), axis=-1)
     found = reshape(taken, (n, c, *places[0].shape[1:]))
     if padding == "zeros" and inside is not None:

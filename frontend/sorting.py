@@ -146,7 +146,9 @@ def quantile(
     if share is None:
         raise ValueError(f"quantile: {interpolation!r} is no interpolation")
     low, high = (slice_axis(ordered, along, at, at + 1) for at in (lower, upper))
-    result = low if share == 0 else high if share == 1 else low + (high - low) * share
+    # The mean has the weights written out: of equal infinities it is that infinity.
+    halves = low * 0.5 + high * 0.5 if share == 0.5 else low + (high - low) * share
+    result = low if share == 0 else high if share == 1 else halves
     # NaN is sorted to the end, and makes the result NaN.
     last = slice_axis(ordered, along, size - 1, size)
     result = where(isnan(last), last, result)

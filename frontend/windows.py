@@ -44,7 +44,8 @@ def unfold(
     found = emit(WindowsOp(padded.value, kernel_size, strides, dilations))
     order = [0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank)]
     columns = value.shape[1] * prod(kernel_size)
-    return found.transpose(order).reshape((value.shape[0], columns, -1))
+    windows = prod(found.shape[2 : 2 + rank])
+    return found.transpose(order).reshape((value.shape[0], columns, windows))
 
 
 @operation

@@ -128,3 +128,34 @@ def test_a_sum_of_one_element_is_gathered() -> None:
     for device in ("reference", None):
         found = sw.jit(total, device=device)(sw.asarray(x), sw.asarray([0]))
         np.testing.assert_allclose(np.asarray(found), x.sum(axis=1), rtol=1e-5)
+
+
+def test_floors_of_quotients_that_nearly_overflow() -> None:
+    some = ints(0, 1, -1, 2, -2, 7, -7, INT_MAX, INT_MIN, INT_MIN + 1)
+    x, y = (side.ravel() for side in np.meshgrid(some, some))
+    wide = x.astype(np.int64) // np.where(y == 0, 1, y).astype(np.int64)
+    np.testing.assert_array_equal(np.asarray(sw.floor_divide(x, y)), wide.astype(np.int32))
+    assert np.asarray(sw.floor_divide(np.array([True, False]), np.array([True]))).tolist() == [1, 0]
+
+
+def test_shrinking_keeps_nan_and_a_median_of_infinities_is_one() -> None:
+    x = floats(nan, 0.2, -3, inf)
+    for shrink, rest in ((sw.hardshrink, [0, -3, inf]), (sw.softshrink, [0, -2.5, inf])):
+        found = np.asarray(sw.jit(shrink, device="reference")(x))
+        np.testing.assert_array_equal(found, [nan, *rest])
+    found = sw.median(np.stack([floats(inf, inf), floats(-inf, -inf), floats(1, 4)]), axis=1)
+    np.testing.assert_array_equal(np.asarray(found), [inf, -inf, 2.5])
+
+
+EMPTY = {
+    "logsumexp": (lambda x: sw.logsumexp(x, axis=1, keepdims=True), (0, 3, 0), (0, 1, 0)),
+    "local_response_norm": (lambda x: sw.local_response_norm(x, 3), (0, 4, 3), (0, 4, 3)),
+    "unfold": (lambda x: sw.unfold(x, 2), (0, 3, 5, 5), (0, 12, 16)),
+    "grid_sample": (lambda x: sw.grid_sample(x, x[..., :2]), (0, 2, 4, 4), (0, 2, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_results_without_elements_have_their_shape(name: str) -> None:
+    function, shape, expected = EMPTY[name]
+    assert function(np.zeros(shape, np.float32)).shape == expected
