@@ -298,8 +298,8 @@ def logsumexp(x: ArrayLike, /, *, axis: Axes = None, keepdims: bool = False) -> 
     axes = axes_of("logsumexp", axis, tracer.ndim)
     kept = tuple(1 if a in axes else size for a, size in enumerate(tracer.shape))
     others = [a for a in range(tracer.ndim) if a not in axes]
-    sizes = [tracer.shape[a] for a in others]
-    moved = tracer.transpose([*others, *axes]).reshape([*sizes, prod(tracer.shape[a] for a in axes)])
+    sizes = [*(tracer.shape[a] for a in others), prod(tracer.shape[a] for a in axes)]
+    moved = tracer.transpose([*others, *axes]).reshape(sizes)
     result = emit(c.LogSumExpOp(lift(moved).value, len(others)))
     return reshape_to(result, kept) if keepdims else result
 
