@@ -16,6 +16,7 @@ from stepwell.dialects.array.base import CompositeOp, shape_of
 from stepwell.dialects.build import every
 from stepwell.dialects.emit import Emitter
 from stepwell.passes.schedules.attention.plan import Shape, plans
+from stepwell.passes.schedules.attention.row_plans import row_plans
 from stepwell.passes.target import Target, target_named
 
 
@@ -48,6 +49,8 @@ def _stays_whole(op: CompositeOp, target: Target) -> bool:
         return False
     (*batch, queries, depth), (*_, keys, width) = shape_of(op.query), shape_of(op.value)
     shape = Shape(tuple(batch), queries, keys, depth, width)
+    if isinstance(op, AttentionOp) and op.shifts is not None and row_plans(target, shape):
+        return True
     return all(plans(target, kind, shape) for kind in kinds)
 
 

@@ -27,6 +27,7 @@ from stepwell.passes.differentiate import DifferentiatePass
 from stepwell.passes.expand_insertions import ExpandInsertionsPass
 from stepwell.passes.expand_math import ExpandMathPass
 from stepwell.passes.fuse_kernels import FuseKernelsPass
+from stepwell.passes.group_queries import GroupQueriesPass
 from stepwell.passes.inline_branches import InlineBranchesPass
 from stepwell.passes.join_windows import JoinWindowsPass
 from stepwell.passes.merge_launches import MergeLaunchesPass
@@ -36,6 +37,7 @@ from stepwell.passes.plan_memory import PlanMemoryPass
 from stepwell.passes.prove_bounds import ProveBoundsPass
 from stepwell.passes.schedule_kernels import ScheduleKernelsPass
 from stepwell.passes.simplify_array import SimplifyArrayPass
+from stepwell.passes.split_attention import SplitAttentionPass
 from stepwell.passes.split_contractions import SplitContractionsPass
 from stepwell.passes.split_launches import SplitLaunchesPass
 from stepwell.passes.split_reductions import SplitReductionsPass
@@ -86,6 +88,8 @@ STAGES = (
         "structured operations on tensors: one linalg.generic an operation, and whole attention",
         (
             _same(OutlineScansPass),
+            lambda target: GroupQueriesPass(target.name),
+            lambda target: SplitAttentionPass(target.name),
             lambda target: DecomposeCompositesPass(target.name),
             _same(SimplifyArrayPass),
             _same(ConvertArrayToLinalgPass),

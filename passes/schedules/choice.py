@@ -25,7 +25,12 @@ from stepwell.passes.schedules import (
     subgroup_tiles,
     workgroup_tiles,
 )
-from stepwell.passes.schedules.attention.schedule import attention_plans, schedule_attention
+from stepwell.passes.schedules.attention.schedule import (
+    attention_plans,
+    attention_row_plans,
+    schedule_attention,
+    schedule_attention_rows,
+)
 from stepwell.passes.schedules.contraction import Contraction
 from stepwell.passes.schedules.frame import Frame
 from stepwell.passes.schedules.keyed_reduction import schedule_keyed_reduction
@@ -61,6 +66,9 @@ def choices(frame: Frame) -> list[Choice]:
             return [
                 Choice("attention", plan, partial(schedule_attention, frame, plan))
                 for plan in attention_plans(frame)
+            ] + [
+                Choice("attention_rows", plan, partial(schedule_attention_rows, frame, plan))
+                for plan in attention_row_plans(frame)
             ]
         case _:
             return [

@@ -55,6 +55,11 @@ class Columns:
             row, column = (key, query) if rows_are_keys else (query, key)
             self.limits.append(_Limit(row, column, limit, shift))
 
+    @property
+    def differ_by_row(self) -> bool:
+        """Whether rows see different columns."""
+        return any(limit.row for limit in self.limits)
+
     def of_any(self, first: Index, last: Index) -> Interval:
         """An interval that has what any row from the first to the last sees."""
         return self._interval(first, last)

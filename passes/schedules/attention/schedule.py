@@ -6,8 +6,10 @@ from stepwell.dialects import kernel
 from stepwell.dialects.linalg_ext import AttendingOp, AttentionGradientOp, AttentionOp
 from stepwell.passes.schedules.attention.forward import Forward
 from stepwell.passes.schedules.attention.gradient import Gradient
+from stepwell.passes.schedules.attention.lanewise import shape_of_attention
 from stepwell.passes.schedules.attention.plan import Plan, plans
-from stepwell.passes.schedules.attention.tiles import shape_of_attention
+from stepwell.passes.schedules.attention.row_plans import RowPlan, row_plans
+from stepwell.passes.schedules.attention.rows import Rows
 from stepwell.passes.schedules.frame import Frame
 
 
@@ -24,6 +26,20 @@ def schedule_attention(frame: Frame, plan: Plan) -> kernel.FuncOp:
         return Gradient(frame, op, plan).run()
     assert isinstance(op, AttentionOp)
     return Forward(frame, op, plan).run()
+
+
+def attention_row_plans(frame: Frame) -> list[RowPlan]:
+    """The plans of the frame's kernel by rows of scores, best first."""
+    op = _operation(frame)
+    rows = isinstance(op, AttentionOp) and op.shifts is not None
+    return row_plans(frame.target, shape_of_attention(op)) if rows else []
+
+
+def schedule_attention_rows(frame: Frame, plan: RowPlan) -> kernel.FuncOp:
+    """Lays the kernel out by `plan`."""
+    op = _operation(frame)
+    assert isinstance(op, AttentionOp)
+    return Rows(frame, op, plan).run()
 
 
 def _operation(frame: Frame) -> AttendingOp:

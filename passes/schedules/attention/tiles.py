@@ -15,7 +15,7 @@ from itertools import product
 from math import e, log2, prod
 
 from xdsl.dialects import arith, math, memref, vector
-from xdsl.dialects.builtin import Float16Type, IntegerAttr, VectorType, f32, i1, i64
+from xdsl.dialects.builtin import IntegerAttr, VectorType, f32, i1, i64
 from xdsl.ir import SSAValue
 
 from stepwell.dialects import kernel
@@ -23,6 +23,7 @@ from stepwell.dialects.array.attention import LOWEST
 from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes.index import ZERO, Index, constant, delinearize
 from stepwell.passes.schedules.attention.columns import Columns
+from stepwell.passes.schedules.attention.lanewise import VECTOR, Lanewise, Values
 from stepwell.passes.schedules.attention.plan import (
     ACROSS,
     CHUNK,
@@ -30,18 +31,14 @@ from stepwell.passes.schedules.attention.plan import (
     VECTORS,
     WIDTH,
     Plan,
-    Shape,
     vectors_across,
 )
-from stepwell.passes.schedules.frame import Frame, lanes
+from stepwell.passes.schedules.frame import Frame
 from stepwell.passes.schedules.point import quick
-from stepwell.passes.structured import element_type, shape_of
+from stepwell.passes.structured import shape_of
 
-VECTOR = VectorType(f32, [WIDTH])
 FLAGS = VectorType(i1, [WIDTH])
 _ULT, _UGE = 6, 9
-
-Values = Sequence[SSAValue]
 
 
 @dataclass(frozen=True)
@@ -66,20 +63,13 @@ class Sums:
         return self.across * ACROSS * WIDTH
 
 
-def shape_of_attention(op: AttendingOp) -> Shape:
-    (*batch, queries, depth), (*_, keys, width) = shape_of(op.query), shape_of(op.value)
-    return Shape(tuple(batch), queries, keys, depth, width)
-
-
-class Tiles:
+class Tiles(Lanewise):
     """A workgroup's rows, and what it does with a tile of scores."""
 
     def __init__(self, frame: Frame, op: AttendingOp, plan: Plan, *, rows_are_keys: bool):
-        self.frame, self.points, self.attention, self.plan = frame, frame.points, op, plan
-        self.rows_are_keys = rows_are_keys
-        self.vector, self.lane = lanes(WIDTH)
-        self.shape = shape = shape_of_attention(op)
-        counts = shape.queries, shape.keys
+        super().__init__(frame, op)
+        self.plan, self.rows_are_keys = plan, rows_are_keys
+        counts = self.shape.queries, self.shape.keys
         self.row_count, self.column_count = reversed(counts) if rows_are_keys else counts
         self.row_stride = plan.rows + WIDTH
         self.column_stride = COLUMNS + WIDTH
@@ -255,7 +245,7 @@ class Tiles:
         self, operand: SSAValue, row: Index, rows: int, column: Index, columns: int
     ) -> SSAValue:
         """A vector along the last dimension, widened, zero past the end."""
-        frame, points = self.frame, self.points
+        frame = self.frame
 
         def read() -> Values:
             place = (
@@ -263,10 +253,7 @@ class Tiles:
                 frame.guarded(row, rows),
                 frame.guarded(column // WIDTH, columns // WIDTH) * WIDTH + self.lane,
             )
-            value = points.broadcast(points.value(operand, place))
-            if isinstance(element_type(operand), Float16Type):
-                value = points.emit(arith.ExtFOp.create(operands=[value], result_types=[VECTOR]))
-            return [value]
+            return [self.wide(operand, place)]
 
         inside = frame.both(frame.below(row, rows), frame.below(column // WIDTH, columns // WIDTH))
         zero = self.splat(0)
@@ -356,20 +343,13 @@ class Tiles:
         return frame.when(past, masked, lambda: scores)
 
     def _with_mask(self, mask: SSAValue, query: Index, key: Index, score: SSAValue) -> SSAValue:
-        shape, points = self.shape, self.points
+        shape = self.shape
         parts: list[SSAValue] = []
         for lane in range(WIDTH):
             row = self.frame.clamped(self.in_lane(query, lane), shape.queries)
             column = self.frame.clamped(self.in_lane(key, lane), shape.keys)
-            parts.append(points.value(mask, (*self.batch, row, column)))
-        given = self.gather(parts)
-        lowest = self.splat(LOWEST)
-        if given.type == FLAGS:
-            return points.emit(quick(kernel.SelectOp, [given, score, lowest], VECTOR))
-        if isinstance(element_type(mask), Float16Type):
-            given = points.emit(arith.ExtFOp.create(operands=[given], result_types=[VECTOR]))
-        total = self.map(math.FmaOp, given, self.splat(log2(e)), score)
-        return self.map(arith.MaximumfOp, total, lowest)
+            parts.append(self.points.value(mask, (*self.batch, row, column)))
+        return self.with_given(self.gather(parts), score)
 
     def _compare(self, predicate: int, lhs: Index, rhs: Index) -> SSAValue:
         operands = [self.points.broadcast(self.points.index(side)) for side in (lhs, rhs)]
@@ -393,9 +373,7 @@ class Tiles:
             at = self.origin + self.row(row // WIDTH) + row % WIDTH
             column = self.across + v * ACROSS
             value = self.map(arith.MulfOp, values[number], factor(row))
-            if isinstance(element_type(sums.result), Float16Type):
-                narrow = VectorType(element_type(sums.result), [WIDTH])
-                value = points.emit(arith.TruncFOp.create(operands=[value], result_types=[narrow]))
+            value = self.narrow(value, sums.result)
 
             def write(at: Index = at, column: Index = column, value: SSAValue = value) -> tuple[()]:
                 place = (
@@ -424,10 +402,3 @@ class Tiles:
     def _load(self, memory: SSAValue, position: Index) -> SSAValue:
         at = self.points.index(position)
         return self.points.emit(quick(vector.LoadOp, [memory, at], VECTOR))
-
-    def splat(self, value: float) -> SSAValue:
-        return self.points.broadcast(self.points.emit.constant(value, f32))
-
-    def map(self, op: type, *operands: SSAValue) -> SSAValue:
-        """`op` lane by lane."""
-        return self.points.emit(quick(op, operands, VECTOR))
