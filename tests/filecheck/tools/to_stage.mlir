@@ -17,7 +17,7 @@
 // TILED:      kernel.func @{{.*}} attributes {workgroup_size = array<i32:
 // TILED:      math.exp
 
-// DUMP: builtin.module(bound-attention,differentiate,simplify-array,{{.*}}schedule-kernels{target="desktop"}{{.*}})
+// DUMP: builtin.module(bound-attention,differentiate,inline-branches,simplify-array,{{.*}}schedule-kernels{target="desktop"}{{.*}})
 
 // TIME: stage diff
 // TIME: stage linalg
