@@ -11,7 +11,6 @@ from xdsl.dialects.builtin import (
     AnyTensorTypeConstr,
     FlatSymbolRefAttrConstr,
     IntegerAttr,
-    ModuleOp,
     SymbolRefAttr,
     TensorType,
     UnitAttr,
@@ -29,6 +28,8 @@ from xdsl.irdl import (
 )
 from xdsl.traits import SymbolUserOpInterface
 from xdsl.utils.exceptions import VerifyException
+
+from stepwell.dialects.symbols import symbol_named
 
 
 class SteppingOp(IRDLOperation, ABC):
@@ -146,13 +147,10 @@ class ScanningOp(SteppingOp, ABC):
 
 def function_named(op: Operation, name: str) -> func.FuncOp:
     """The function of that name in the module that holds `op`. Raises: VerifyException."""
-    module: Operation | None = op
-    while module is not None and not isinstance(module, ModuleOp):
-        module = module.parent_op()
-    for found in module.ops if module is not None else ():
-        if isinstance(found, func.FuncOp) and found.sym_name.data == name:
-            return found
-    raise VerifyException(f"{op.name}: there is no function @{name}")
+    found = symbol_named(op, name, func.FuncOp)
+    if found is None:
+        raise VerifyException(f"{op.name}: there is no function @{name}")
+    return found
 
 
 def shape_of(type: Attribute) -> tuple[int, ...]:

@@ -38,7 +38,6 @@ from xdsl.dialects.builtin import (
     Float16Type,
     IntegerAttr,
     IntegerType,
-    ModuleOp,
     StringAttr,
     SymbolRefAttr,
     i32,
@@ -71,6 +70,7 @@ from xdsl.traits import NoTerminator, SymbolUserOpInterface
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
+from stepwell.dialects.symbols import symbol_named
 from stepwell.dialects.wgsl.module import BindingOp, ShaderOp
 from stepwell.dialects.wgsl.types import SCALARS, AddressSpace, OneOf, RefType
 
@@ -257,7 +257,7 @@ class _CalleeIsShader(SymbolUserOpInterface):
 
     def verify(self, op: Operation) -> None:
         assert isinstance(op, DispatchOp)
-        shader = _shader(op)
+        shader = symbol_named(op, op.shader_name, ShaderOp)
         if shader is None:
             raise VerifyException(f"webgpu.dispatch: there is no wgsl.shader {op.callee}")
         op.verify_bindings(accesses(shader))
@@ -404,18 +404,6 @@ def accesses(shader: ShaderOp) -> list[str]:
             uniform = type.space == AddressSpace.UNIFORM
             found[op.place[1]] = "uniform" if uniform else type.access_name.data
     return [found[binding] for binding in sorted(found)]
-
-
-def _shader(op: DispatchOp) -> ShaderOp | None:
-    module = op.parent_op()
-    while module is not None and not isinstance(module, ModuleOp):
-        module = module.parent_op()
-    if module is None:
-        return None
-    name = op.shader_name
-    return next(
-        (s for s in module.ops if isinstance(s, ShaderOp) and s.sym_name.data == name), None
-    )
 
 
 WebGPU = Dialect(
