@@ -102,12 +102,17 @@ def array_bytes(shape: Shape, dtype: DType) -> int:
 
 
 def buffer_bytes(shape: Shape, dtype: DType) -> int:
-    """The bytes to reserve for an array: `array_bytes` rounded up to a whole `vec4<f32>`.
+    """The bytes to reserve for an array, and to bind: those of its elements, in whole vectors."""
+    return whole_vectors(array_bytes(shape, dtype))
 
-    The runtime reserves at least this much for every array it makes, so that a kernel may load the
+
+def whole_vectors(bytes: int) -> int:
+    """Bytes rounded up to a whole `vec4<f32>`.
+
+    The runtime makes and binds at least this much of every buffer, so that a kernel may load the
     last elements of any array as a vector of four.
     """
-    return -(-array_bytes(shape, dtype) // 16) * 16
+    return -(-bytes // 16) * 16
 
 
 @dataclass(frozen=True)

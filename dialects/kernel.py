@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar
 
-from xdsl.dialects import arith
+from xdsl.dialects import arith, gpu
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DenseArrayBase,
@@ -91,6 +91,9 @@ IN_BOUNDS = "kernel.in_bounds"
 NOT_PROVED = "kernel.not_proved"
 """Kernel (or shader) attribute: what `prove-bounds` could not show, an array of texts."""
 
+
+AXES = {gpu.DimensionEnum.X: 0, gpu.DimensionEnum.Y: 1, gpu.DimensionEnum.Z: 2}
+"""The number of each dimension of a grid and of a workgroup."""
 
 MAX_THREADS = 1024
 """Threads of a workgroup at most, on any device."""
@@ -257,6 +260,10 @@ class LaunchOp(IRDLOperation):
             properties={"callee": SymbolRefAttr(callee)},
             location=location,
         )
+
+    @property
+    def kernel_name(self) -> str:
+        return self.callee.root_reference.data
 
     def verify_(self) -> None:
         tensors = [isinstance(v.type, TensorType) for v in (*self.arguments, *self.outputs)]

@@ -49,11 +49,15 @@ from stepwell.dialects.emit import Emitter, memref_type
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.kernel import FuncOp, LaunchOp, LoopOp, ReturnOp
 from stepwell.dialects.linalg_ext import ScanOp
-from stepwell.passes.donation import donated_arguments, donations, is_step, scalar_slots
-from stepwell.passes.in_place import Launches, destinations
-
-KIND = "stepwell.kind"
-"""On `memref.alloc`: "output" for what the caller receives."""
+from stepwell.passes.donation import (
+    KIND,
+    donated_arguments,
+    donations,
+    host_functions,
+    is_step,
+    scalar_slots,
+)
+from stepwell.passes.in_place import Launches, destinations, with_overwritten
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,8 @@ class BufferizeKernelsPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         kernels = {k.sym_name.data: k for k in op.body.block.ops if isinstance(k, FuncOp)}
         variants: dict[tuple[str, tuple[int | None, ...]], FuncOp] = {}
-        for function in list(op.body.block.ops):
-            if isinstance(function, func.FuncOp) and function.body.blocks:
-                _Host(op, function, kernels, variants).run()
+        for function in host_functions(op):
+            _Host(op, function, kernels, variants).run()
         for (name, _), variant in variants.items():
             op.body.block.insert_op_before(variant, kernels[name])
         for kernel in kernels.values():
@@ -108,7 +111,7 @@ class _Host:
         function = self.function
         launches = [op for op in function.body.block.ops if isinstance(op, LaunchOp | ScanOp)]
         overwritten, order = Launches(launches, self.kernels).plan(donated_arguments(function))
-        kept = _with_overwritten(self.returned, overwritten)
+        kept = with_overwritten(self.returned, overwritten)
         for launch in order:
             if isinstance(launch, ScanOp):
                 self._scan(launch, overwritten, kept)
@@ -146,7 +149,7 @@ class _Host:
         self, launch: LaunchOp, overwritten: dict[SSAValue, SSAValue], kept: set[SSAValue]
     ) -> None:
         self.emit.location = launch.location
-        name = launch.callee.root_reference.data
+        name = launch.kernel_name
         inserted = destinations(self.kernels[name])
         arguments = {
             position: self._buffer(value)
@@ -159,7 +162,9 @@ class _Host:
             destination = self._destination(result, donor, result in kept)
             if number in inserted:
                 self._keep(launch.arguments[inserted[number]], destination)
-            position = inserted.get(number, _position(donor, launch.arguments))
+            position = inserted.get(number)
+            if position is None and donor in launch.arguments:
+                position = launch.arguments.index(donor)
             reused.append(position)
             position = len(launch.arguments) + number if position is None else position
             arguments[position] = destination
@@ -241,22 +246,6 @@ class _Host:
         if output:
             op.attributes[KIND] = StringAttr("output")
         return self.emit(op)
-
-
-def _with_overwritten(
-    returned: Sequence[SSAValue], overwritten: dict[SSAValue, SSAValue]
-) -> set[SSAValue]:
-    """The returned values and those that they overwrite: all of them live in output buffers."""
-    kept: set[SSAValue] = set()
-    for value in returned:
-        while value not in kept:
-            kept.add(value)
-            value = overwritten.get(value, value)
-    return kept
-
-
-def _position(value: SSAValue | None, values: Sequence[SSAValue]) -> int | None:
-    return next((index for index, other in enumerate(values) if other is value), None)
 
 
 def _kernel_on_buffers(kernel: FuncOp, name: str, reused: Sequence[int | None]) -> FuncOp:

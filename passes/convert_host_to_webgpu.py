@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from xdsl.context import Context
-from xdsl.dialects import func, memref
+from xdsl.dialects import memref
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from stepwell.dialects.wgsl.module import ShaderOp
-from stepwell.passes.donation import is_step
+from stepwell.passes.donation import host_functions, is_step
 from stepwell.passes.host_commands import BINDINGS, GRID, Host
 
 
@@ -53,7 +53,7 @@ class ConvertHostToWebgpuPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         shaders = {s.sym_name.data: s for s in op.ops if isinstance(s, ShaderOp)}
         constants = {g.sym_name.data: g for g in op.ops if isinstance(g, memref.GlobalOp)}
-        functions = [f for f in op.ops if isinstance(f, func.FuncOp) and f.body.blocks]
+        functions = host_functions(op)
         steps = {f.sym_name.data: f for f in functions if is_step(f)}
         for function in functions:
             if not is_step(function):

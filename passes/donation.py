@@ -10,14 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ContainerType, IntegerAttr, ShapedType
+from xdsl.dialects.builtin import ContainerType, IntegerAttr, ModuleOp, ShapedType
 from xdsl.ir import Attribute, SSAValue
 
 DONATED = "stepwell.donated"
 NAME = "stepwell.name"
 DTYPE = "stepwell.dtype"
+"""Argument and result attribute: the caller's dtype, where the IR's type does not say it ("u8")."""
 SHAPE = "stepwell.shape"
 """Argument and result attribute below `tiled`, where types no longer say the shape."""
+KIND = "stepwell.kind"
+"""Attribute of `memref.alloc`: "output" for what the caller receives."""
+
+
+def host_functions(module: ModuleOp) -> list[func.FuncOp]:
+    """The functions of a module that the host runs: the entries, and steps of loops."""
+    return [op for op in module.body.block.ops if isinstance(op, func.FuncOp) and op.body.blocks]
 
 
 def argument_attributes(function: func.FuncOp, index: int) -> Mapping[str, Attribute]:

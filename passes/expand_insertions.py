@@ -15,7 +15,7 @@ from xdsl.rewriter import Rewriter
 from stepwell.dialects.array.shape import extract
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp, ScanOp
-from stepwell.passes.donation import donated_arguments
+from stepwell.passes.donation import donated_arguments, host_functions
 from stepwell.passes.in_place import LARGE
 from stepwell.passes.linalg_forms import indices, map_form
 from stepwell.passes.structured import Kind, is_stored, kind_of, shape_of, tensors_read
@@ -46,14 +46,13 @@ class ExpandInsertionsPass(ModulePass):
     name = "expand-insertions"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and function.body.blocks:
-                ops = function.body.block.ops
-                insertions = [inner for inner in ops if isinstance(inner, InsertSliceOp)]
-                staying = _staying(function, insertions)
-                for insertion in insertions:
-                    if insertion not in staying:
-                        _expand(insertion)
+        for function in host_functions(op):
+            ops = function.body.block.ops
+            insertions = [inner for inner in ops if isinstance(inner, InsertSliceOp)]
+            staying = _staying(function, insertions)
+            for insertion in insertions:
+                if insertion not in staying:
+                    _expand(insertion)
 
 
 def _staying(function: func.FuncOp, insertions: Sequence[InsertSliceOp]) -> set[Operation]:

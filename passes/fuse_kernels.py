@@ -39,7 +39,7 @@ from stepwell.dialects.kernel import SCALAR, FuncOp, LaunchOp, ReturnOp
 from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import BOUNDARY, Boundary, remark
-from stepwell.passes.donation import is_step, scalar_slots
+from stepwell.passes.donation import host_functions, is_step, scalar_slots
 from stepwell.passes.grouping import Grouping
 from stepwell.passes.groups import Group, Groups
 from stepwell.passes.pairs import join_pairs
@@ -61,12 +61,11 @@ class FuseKernelsPass(ModulePass):
         kernels: dict[object, str] = {}
         keys = StructuralKeys()
         target = target_named(self.target)
-        for function in list(op.body.block.ops):
-            if isinstance(function, func.FuncOp) and function.body.blocks:
-                _split_attention(function.body.block, target.max_storage_buffers)
-                groups = Grouping(function, target.max_storage_buffers).run()
-                join_pairs(groups, target)
-                _Outlining(op, function, groups, kernels, keys, target.max_storage_buffers).run()
+        for function in host_functions(op):
+            _split_attention(function.body.block, target.max_storage_buffers)
+            groups = Grouping(function, target.max_storage_buffers).run()
+            join_pairs(groups, target)
+            _Outlining(op, function, groups, kernels, keys, target.max_storage_buffers).run()
 
 
 def _split_attention(block: Block, max_buffers: int) -> None:

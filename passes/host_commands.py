@@ -42,10 +42,9 @@ from stepwell.dialects.webgpu import (
     whole,
 )
 from stepwell.dialects.wgsl.module import ShaderOp
-from stepwell.passes.donation import DTYPE, SHAPE, scalar_slots
+from stepwell.passes.donation import DTYPE, KIND, SHAPE, scalar_slots
 from stepwell.passes.to_wgsl.scalar_copy import scalar_copy_shader
 
-KIND = "stepwell.kind"
 GRID, BINDINGS = "grid", "bindings"
 
 _ZERO = IntegerAttr(0, IndexType())
@@ -172,7 +171,7 @@ class Host:
 
     def launch(self, op: Operation) -> None:
         assert isinstance(op, LaunchOp)
-        name = op.callee.root_reference.data
+        name = op.kernel_name
         shader = self.shaders.get(name)
         grid = shader.attributes.get(GRID) if shader else None
         bindings = shader.attributes.get(BINDINGS) if shader else None
@@ -226,12 +225,32 @@ class Host:
         outer.insert(loop)
         self.emit = Emitter(loop.body.block, location=op.location)
         self.loops.append(loop)
-        same, slices = [*op.consts, *op.carries], step.args[len(step.args) - len(op.xs) :]
-        for argument, value in zip(step.args, same, strict=False):
-            self.buffers[argument] = self.buffers[value]
         returned = step.get_return_op()
         assert returned is not None
         given = returned.operands[len(op.carries) :]
+        self._take(op, step, given)
+        self._convert(step.body.block)
+        self.emit.location = op.location
+        for value, stack in zip(given, op.ys, strict=True):
+            if whole(self.buffers[value]) is not self.buffers[stack]:
+                self._copy(self.buffers[value], self.buffers[stack], *_place(op, value), put=True)
+            self.slices.pop(value, None)
+        for value, carry in zip(returned.operands, op.carries, strict=False):
+            if self.buffers[value] is not self.buffers[carry]:
+                self._copy(self.buffers[value], self.buffers[carry], _words(_bytes(value)))
+        self.loops.pop()
+        self.emit = outer
+        for inner in loop.body.block.ops:
+            if isinstance(inner, SliceOp) and inner.result.first_use is None:
+                Rewriter.erase_op(inner)
+        if loop.body.block.first_op is None:
+            Rewriter.erase_op(loop)
+
+    def _take(self, op: RunsAgain, step: func.FuncOp, given: Sequence[SSAValue]) -> None:
+        """Says what the arguments of a step are, and where the slices that it gives are made."""
+        same, slices = [*op.consts, *op.carries], step.args[len(step.args) - len(op.xs) :]
+        for argument, value in zip(step.args, same, strict=False):
+            self.buffers[argument] = self.buffers[value]
         own = [value for value in given if isinstance(value.owner, memref.AllocOp)]
         bound = _bound_in_place([*slices, *own])
         for argument, value in zip(slices, op.xs, strict=True):
@@ -246,23 +265,6 @@ class Host:
         for value, stack in zip(given, op.ys, strict=True):
             if value in bound and value in own and value not in self.slices:
                 self.slices[value] = self.emit(SliceOp(self.buffers[stack], *_place(op, value)))
-        self._convert(step.body.block)
-        self.emit.location = op.location
-        for value, stack in zip(given, op.ys, strict=True):
-            if whole(self.buffers[value]) is not self.buffers[stack]:
-                self._copy(self.buffers[value], self.buffers[stack], *_place(op, value), put=True)
-        for value, carry in zip(returned.operands, op.carries, strict=False):
-            if self.buffers[value] is not self.buffers[carry]:
-                self._copy(self.buffers[value], self.buffers[carry], _words(_bytes(value)))
-        for value in given:
-            self.slices.pop(value, None)
-        self.loops.pop()
-        self.emit = outer
-        for inner in loop.body.block.ops:
-            if isinstance(inner, SliceOp) and inner.result.first_use is None:
-                Rewriter.erase_op(inner)
-        if loop.body.block.first_op is None:
-            Rewriter.erase_op(loop)
 
     def _copy(
         self, source: SSAValue, destination: SSAValue, bytes: int,

@@ -55,10 +55,22 @@ def destinations(kernel: FuncOp) -> dict[int, int]:
     returned = kernel.block.last_op
     assert isinstance(returned, ReturnOp)
     return {
-        number: _position(kernel.block.args, owner.destination)
+        number: kernel.block.args.index(owner.destination)
         for number, value in enumerate(returned.values)
         if isinstance(owner := value.owner, InsertSliceOp)
     }
+
+
+def with_overwritten(
+    returned: Sequence[SSAValue], overwritten: Mapping[SSAValue, SSAValue]
+) -> set[SSAValue]:
+    """The returned values and those that they overwrite: all of them live in output buffers."""
+    kept: set[SSAValue] = set()
+    for value in returned:
+        while value not in kept:
+            kept.add(value)
+            value = overwritten.get(value, value)
+    return kept
 
 
 class Launches:
@@ -117,7 +129,7 @@ class Launches:
         """Pairs (result, argument) such that the launch inserts into the argument."""
         if isinstance(launch, ScanOp):
             return []
-        name = launch.callee.root_reference.data
+        name = launch.kernel_name
         if name not in self.inserted:
             self.inserted[name] = destinations(self.kernels[name])
         pairs = self.inserted[name].items()
@@ -178,7 +190,7 @@ class Launches:
     def _overwritable(self, launch: Run) -> set[tuple[int, int]]:
         if isinstance(launch, ScanOp):
             return {(k, len(launch.consts) + k) for k in range(len(launch.carries))}
-        name = launch.callee.root_reference.data
+        name = launch.kernel_name
         if name not in self.pairs:
             self.pairs[name] = overwritable(self.kernels[name])
         return self.pairs[name]
@@ -196,7 +208,7 @@ class Launches:
             return False
         for position, value in enumerate(writer.operands):
             if value is argument:
-                number = _position(writer.results, result)
+                number = writer.results.index(result)
                 if (number, position) not in self._overwritable(writer):
                     return False
         # Every other reader must run before the writer.
@@ -281,10 +293,6 @@ class _Freeing:
         (reader,) = self.readers[value]
         self.bytes[reader] += byte_size(value.type)
         return reader
-
-
-def _position(values: Sequence[SSAValue], value: SSAValue) -> int:
-    return next(index for index, other in enumerate(values) if other is value)
 
 
 def _distinct(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

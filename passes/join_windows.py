@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 from math import prod
 
 from xdsl.context import Context
-from xdsl.dialects import arith, func, tensor
+from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import SSAValue
@@ -19,6 +19,7 @@ from xdsl.rewriter import Rewriter
 from stepwell.dialects.array.shape import extract
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.linalg_ext import InsertSliceOp
+from stepwell.passes.donation import host_functions
 from stepwell.passes.linalg_forms import indices, map_form
 from stepwell.passes.structured import (
     Kind,
@@ -72,15 +73,12 @@ class JoinWindowsPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         target = target_named(self.target)
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and function.body.blocks:
-                ops = [
-                    inner for inner in function.body.block.ops if isinstance(inner, InsertSliceOp)
-                ]
-                for last in reversed(ops):
-                    # Those of a chain go with its last.
-                    if last.parent is not None and (found := _chain(last)):
-                        _join(*found, target)
+        for function in host_functions(op):
+            ops = [inner for inner in function.body.block.ops if isinstance(inner, InsertSliceOp)]
+            for last in reversed(ops):
+                # Those of a chain go with its last.
+                if last.parent is not None and (found := _chain(last)):
+                    _join(*found, target)
 
 
 def _chain(last: InsertSliceOp) -> tuple[list[InsertSliceOp], int] | None:

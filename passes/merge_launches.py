@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects import arith, func, gpu, memref, scf
+from xdsl.dialects import arith, func, gpu, memref, scf, vector
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DenseArrayBase,
@@ -42,6 +42,7 @@ from xdsl.passes import ModulePass
 from stepwell.dialects.build import append, clone, every
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.kernel import PLAN, SCALAR, FuncOp, LaunchOp, LoopOp, ReturnOp
+from stepwell.passes.donation import host_functions
 from stepwell.passes.target import Target, target_named
 from stepwell.passes.work import added, byte_size
 
@@ -61,13 +62,11 @@ class MergeLaunchesPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         kernels = {k.sym_name.data: k for k in op.body.block.ops if isinstance(k, FuncOp)}
         target = target_named(self.target)
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and function.body.blocks:
-                _Merging(op, function, kernels, target).run()
+        for function in host_functions(op):
+            _Merging(op, function, kernels, target).run()
         launched = {
-            inner.callee.root_reference.data
-            for function in op.body.block.ops
-            if isinstance(function, func.FuncOp)
+            inner.kernel_name
+            for function in host_functions(op)
             for inner in every(function)
             if isinstance(inner, LaunchOp)
         }
@@ -80,12 +79,8 @@ class _Merging:
     def __init__(
         self, module: ModuleOp, function: func.FuncOp, kernels: dict[str, FuncOp], target: Target
     ):
-        self.module, self.block, self.kernels, self.target = (
-            module,
-            function.body.block,
-            kernels,
-            target,
-        )
+        self.module, self.block = module, function.body.block
+        self.kernels, self.target = kernels, target
         self.merged: dict[tuple[str, str, tuple[int, ...]], str] = {}
         self.accesses: dict[Operation, tuple[set[SSAValue], set[SSAValue]]] = {}
         self.shared: dict[FuncOp, int] = {}
@@ -110,7 +105,7 @@ class _Merging:
                 open_launches.append(index)
 
     def _kernel(self, launch: LaunchOp) -> FuncOp:
-        return self.kernels[launch.callee.root_reference.data]
+        return self.kernels[launch.kernel_name]
 
     def _is_small(self, launch: LaunchOp) -> bool:
         grid = _triple(self._kernel(launch).grid)
@@ -236,7 +231,7 @@ def _written(kernel: FuncOp) -> set[int]:
         argument.index
         for argument in kernel.block.args
         for use in argument.uses
-        if use.operation.name in ("memref.store", "vector.store")
+        if isinstance(use.operation, memref.StoreOp | vector.StoreOp)
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.context import Context
-from xdsl.dialects import arith, func, tensor
+from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     ArrayAttr,
@@ -26,6 +26,7 @@ from stepwell.dialects.emit import Emitter, scalar_attr
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.linalg_ext import InsertSliceOp
 from stepwell.passes import structured
+from stepwell.passes.donation import host_functions
 from stepwell.passes.linalg_forms import fill, map_form
 from stepwell.passes.parts import copied
 
@@ -72,13 +73,12 @@ class NormalizeLinalgPass(ModulePass):
     name = "normalize-linalg"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and function.body.blocks:
-                for inner in list(function.body.block.ops):
-                    if isinstance(inner, tensor.InsertSliceOp):
-                        _clamp(inner)
-                    elif inner.dialect_name() == "linalg" and not isinstance(inner, FillOp):
-                        _normalize(inner)
+        for function in host_functions(op):
+            for inner in list(function.body.block.ops):
+                if isinstance(inner, tensor.InsertSliceOp):
+                    _clamp(inner)
+                elif inner.dialect_name() == "linalg" and not isinstance(inner, FillOp):
+                    _normalize(inner)
 
 
 def _normalize(op: Operation) -> None:

@@ -73,4 +73,4 @@ def peak(function: func.FuncOp) -> Peak | None:
 
 def _kernel_of(op: Operation) -> str:
     """What a host operation runs."""
-    return op.callee.root_reference.data if isinstance(op, LaunchOp) else op.name
+    return op.kernel_name if isinstance(op, LaunchOp) else op.name

@@ -33,7 +33,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from stepwell.dialects.emit import Emitter
-from stepwell.passes.bufferize_kernels import KIND
+from stepwell.passes.donation import KIND, host_functions
 from stepwell.passes.work import byte_size
 
 
@@ -53,9 +53,8 @@ class PlanMemoryPass(ModulePass):
     name = "plan-memory"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and function.body.blocks:
-                _plan(function)
+        for function in host_functions(op):
+            _plan(function)
 
 
 def _plan(function: func.FuncOp) -> None:

@@ -165,14 +165,12 @@ class _Proof:
 
     def loop(self, op: Operation) -> None:
         assert isinstance(op, scf.ForOp)
-        first, end, step = (self.ranges.of(bound) for bound in (op.lb, op.ub, op.step))
+        end, step = self.ranges.of(op.ub), self.ranges.of(op.step)
         if step.lo < 1 or end.hi - 1 + step.hi > range_of_type(op.lb.type).hi:
             self._fail(op, "is not known to end")
-        counter = op.body.block.args[0]
-        self.ranges.given(counter, Range(first.lo, max(first.lo, end.hi - 1)))
+        trips = self.ranges.enter(op)
         before, self.iterations = self.iterations, 0
         self.block(op.body.block)
-        trips = max(0, -(-(end.hi - first.lo) // max(step.lo, 1)))
         self.iterations = before + trips * (1 + self.iterations)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from math import prod
 from typing import NamedTuple, TypeAlias
 
-from xdsl.dialects import arith, gpu, math, vector
+from xdsl.dialects import arith, gpu, math, scf, vector
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
     IndexType,
@@ -109,6 +109,12 @@ class Ranges:
         """Says what a value is that no operation computes from its operands."""
         self._given[value] = range
 
+    def enter(self, loop: scf.ForOp) -> int:
+        """Says what a loop's counter is. Returns: how often it runs at most."""
+        first, end, step = (self.of(bound) for bound in (loop.lb, loop.ub, loop.step))
+        self.given(loop.body.block.args[0], Range(first.lo, max(first.lo, end.hi - 1)))
+        return max(0, -(-(end.hi - first.lo) // max(step.lo, 1)))
+
     def of(self, value: SSAValue) -> Range:
         """What the value (each lane of a vector) lies between here."""
         known = self._known[-1].get(value)
@@ -172,7 +178,7 @@ class Ranges:
                 self._assume(op.lhs, False)
                 self._assume(op.rhs, False)
             case arith.CmpiOp() as op if range_of_type(op.lhs.type) != BOOL:
-                predicate = _PREDICATES[op.predicate.value.data]
+                predicate = arith.CMPI_COMPARISON_OPERATIONS[op.predicate.value.data]
                 self._compare(predicate if holds else _OPPOSITE[predicate], op.lhs, op.rhs)
             case _:
                 pass
@@ -280,7 +286,6 @@ def _without(x: Range, y: Range) -> Range:
     return Range(x.lo + (x.lo == y.lo), x.hi - (x.hi == y.hi))
 
 
-_PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 _OPPOSITE = {
     "eq": "ne", "ne": "eq", "slt": "sge", "sge": "slt", "sgt": "sle", "sle": "sgt",
     "ult": "uge", "uge": "ult", "ugt": "ule", "ule": "ugt",
@@ -432,16 +437,13 @@ def _subgroup(ranges: Ranges, op: Operation) -> Range | None:
     return ranges.of(op.value) if op.kind.data in ("min", "max") else None
 
 
-_AXES = {gpu.DimensionEnum.X: 0, gpu.DimensionEnum.Y: 1, gpu.DimensionEnum.Z: 2}
-
-
 def _place(count: Callable[[Ranges, int], int]) -> Rule:
     """0, 1, ... count - 1."""
 
     def rule(ranges: Ranges, op: Operation) -> Range | None:
         dimension = op.properties["dimension"]
         assert isinstance(dimension, gpu.DimensionAttr)
-        return Range(0, count(ranges, _AXES[dimension.data]) - 1)
+        return Range(0, count(ranges, kernel.AXES[dimension.data]) - 1)
 
     return rule
 

@@ -21,9 +21,6 @@ from stepwell.dialects.kernel import VECTOR_FORMS
 
 Operand: TypeAlias = "Real | float"
 
-_CMPF = {"oeq": 1, "ogt": 2, "oge": 3, "olt": 4, "ole": 5, "une": 13}
-_CMPI = {"eq": 0, "ne": 1, "slt": 2, "sge": 5}
-
 
 def like(type: Attribute, element: Attribute) -> Attribute:
     """`element`, or a vector of as many of them as `type` has."""
@@ -126,7 +123,7 @@ class Bits(Value):
         return rest & (self.of(0) - self.one_where(other.compare("ne", 0)))
 
     def compare(self, predicate: str, other: int) -> Truth:
-        predicate_attr = IntegerAttr(_CMPI[predicate], 64)
+        predicate_attr = IntegerAttr(arith.CMPI_COMPARISON_OPERATIONS.index(predicate), 64)
         other_value = self.of(other).value
         return Truth(
             self.emit, self._apply(arith.CmpiOp, i1, other_value, predicate=predicate_attr)
@@ -186,7 +183,7 @@ class Real(Value):
         return self._with(math.AbsFOp)
 
     def _compare(self, predicate: str, other: Operand) -> Truth:
-        attribute = IntegerAttr(_CMPF[predicate], 64)
+        attribute = IntegerAttr(arith.CMPF_COMPARISON_OPERATIONS.index(predicate), 64)
         value = self._apply(arith.CmpfOp, i1, self.of(other).value, predicate=attribute)
         return Truth(self.emit, value)
 

@@ -27,7 +27,6 @@ from functools import cache, partial
 from math import prod
 
 from xdsl.context import Context
-from xdsl.dialects import func
 from xdsl.dialects.builtin import AffineMapAttr, ModuleOp, TensorType
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import SSAValue
@@ -36,6 +35,7 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
+from stepwell.passes.donation import host_functions
 from stepwell.passes.linalg_forms import projection, reduction_form, view_form
 from stepwell.passes.parts import chunks_of, cloned_body, in_two, replace, sum_of_parts
 from stepwell.passes.schedules.tile_plans import Sizes, cost_in_parts
@@ -69,13 +69,12 @@ class SplitContractionsPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         target = target_named(self.target)
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and function.body.blocks:
-                for inner in list(function.body.block.ops):
-                    if isinstance(inner, GenericOp) and any(structured.reduction_flags(inner)):
-                        loops = structured.contraction_loops(inner)
-                        if loops is not None:
-                            _split(inner, loops, target)
+        for function in host_functions(op):
+            for inner in list(function.body.block.ops):
+                if isinstance(inner, GenericOp) and any(structured.reduction_flags(inner)):
+                    loops = structured.contraction_loops(inner)
+                    if loops is not None:
+                        _split(inner, loops, target)
 
 
 def _split(op: GenericOp, loops: Loops, target: Target) -> None:

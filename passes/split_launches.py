@@ -35,7 +35,7 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.build import clone, every
 from stepwell.dialects.emit import Emitter
-from stepwell.dialects.kernel import FuncOp, LaunchOp
+from stepwell.dialects.kernel import AXES, FuncOp, LaunchOp
 from stepwell.passes.target import Target, target_named
 from stepwell.passes.work import BYTES, FLOPS, WRITTEN
 
@@ -64,7 +64,7 @@ class SplitLaunchesPass(ModulePass):
         if not parts:
             return
         for launch in [found for found in every(op) if isinstance(found, LaunchOp)]:
-            names = parts.get(launch.callee.root_reference.data)
+            names = parts.get(launch.kernel_name)
             if names is not None and launch.parent is not None:
                 emit = Emitter(launch.parent, before=launch, location=launch.location)
                 for name in names:
@@ -113,7 +113,7 @@ def _part(kernel: FuncOp, number: int, axis: int, first: int, size: int) -> Func
     part.sym_name = type(part.sym_name)(f"{kernel.sym_name.data}_part_{number}")
     ids = [op for op in every(part) if isinstance(op, gpu.BlockIdOp)]
     for op in ids if first else ():
-        if op.dimension.data is _AXES[axis] and op.parent is not None and op.next_op is not None:
+        if AXES[op.dimension.data] == axis and op.parent is not None and op.next_op is not None:
             emit = Emitter(op.parent, before=op.next_op, location=op.location)
             begin = emit.constant(first, IndexType())
             moved = emit.insert(arith.AddiOp(op.result, begin))
@@ -121,6 +121,3 @@ def _part(kernel: FuncOp, number: int, axis: int, first: int, size: int) -> Func
                 moved.results[0], lambda use, m=moved: use.operation is not m
             )
     return part
-
-
-_AXES = (gpu.DimensionEnum.X, gpu.DimensionEnum.Y, gpu.DimensionEnum.Z)

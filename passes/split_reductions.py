@@ -29,7 +29,6 @@ from functools import partial
 from math import isqrt, prod
 
 from xdsl.context import Context
-from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.linalg.ops import GenericOp, IndexOp
 from xdsl.ir import SSAValue
@@ -40,6 +39,7 @@ from stepwell.dialects.emit import Emitter
 from stepwell.passes import structured
 from stepwell.passes.crossings import teams
 from stepwell.passes.domain import Domain
+from stepwell.passes.donation import host_functions
 from stepwell.passes.linalg_forms import identity, reduction_form, view_form
 from stepwell.passes.parts import chunks_of, cloned_body, in_two, replace, sum_of_parts
 from stepwell.passes.structured import Kind
@@ -66,15 +66,14 @@ class SplitReductionsPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         target = target_named(self.target)
-        for function in op.body.block.ops:
-            if isinstance(function, func.FuncOp) and function.body.blocks:
-                reductions = [
-                    inner
-                    for inner in function.body.block.ops
-                    if isinstance(inner, GenericOp) and structured.kind_of(inner) is Kind.REDUCTION
-                ]
-                for inner in reductions:
-                    _split(inner, target, [other for other in reductions if other.parent])
+        for function in host_functions(op):
+            reductions = [
+                inner
+                for inner in function.body.block.ops
+                if isinstance(inner, GenericOp) and structured.kind_of(inner) is Kind.REDUCTION
+            ]
+            for inner in reductions:
+                _split(inner, target, [other for other in reductions if other.parent])
 
 
 def _split(op: GenericOp, target: Target, reductions: Sequence[GenericOp]) -> None:

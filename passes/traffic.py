@@ -14,7 +14,7 @@ from xdsl.dialects.builtin import Float16Type, VectorType
 from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
 
 from stepwell.dialects.kernel import FuncOp
-from stepwell.passes.ranges import Range, Ranges
+from stepwell.passes.ranges import Ranges
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,8 @@ class _Walk:
                     if self._is_storage(op.operands[1]):
                         self.written += times * _width(op.operands[0].type)
                 case scf.ForOp():
-                    first, end, step = (self.ranges.of(bound) for bound in (op.lb, op.ub, op.step))
-                    last = max(first.lo, end.hi - 1)
-                    self.ranges.given(op.body.block.args[0], Range(first.lo, last))
-                    trips = -(-(end.hi - first.lo) // max(step.lo, 1))
-                    self.block(op.body.block, times * max(trips, 0))
+                    trips = self.ranges.enter(op)
+                    self.block(op.body.block, times * trips)
                 case scf.IfOp():
                     share = self._share(op.cond) if op.false_region.blocks else None
                     own = times if share is None else times * share // self.groups

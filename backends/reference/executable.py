@@ -24,11 +24,9 @@ from stepwell.backends.reference.machine import Frame, Handlers, Machine
 from stepwell.backends.reference.memory import Array, Buffer, value_dtype
 from stepwell.dialects.array.base import DTYPES, is_narrow, wrapped
 from stepwell.dialects.errors import DTypeError, ShapeError, where
+from stepwell.passes.donation import DTYPE
 
 _HANDLERS: Handlers = {**array.HANDLERS, **linalg.HANDLERS, **attention.HANDLERS, **host.HANDLERS}
-
-DTYPE = "stepwell.dtype"
-"""Argument and result attribute: the caller's dtype where the IR's type does not say it ("u8")."""
 
 
 class ReferenceExecutable:
@@ -107,7 +105,7 @@ def _is_memref(type: Attribute) -> bool:
 def _elements(
     attributes: ArrayAttr[DictionaryAttr] | None, types: Sequence[Attribute]
 ) -> list[Attribute]:
-    """The caller's element type of every argument or result."""
+    """The caller's element type of every argument or result, which the IR's may not say ("u8")."""
     dictionaries = attributes.data if attributes else [DictionaryAttr({})] * len(types)
     return [_element(d.data.get(DTYPE), t) for d, t in zip(dictionaries, types, strict=True)]
 

@@ -39,7 +39,7 @@ def _call(frame: Frame, op: func.CallOp, operands: list[Any]) -> Sequence[Any]:
 
 def _launch(frame: Frame, op: kernel.LaunchOp, operands: list[Any]) -> Sequence[Any]:
     """Up to `buffers` a kernel is a function; at `tiled` it has a grid, and lanes."""
-    function = _symbol(frame, op, op.callee.root_reference.data)
+    function = _symbol(frame, op, op.kernel_name)
     if function.grid is None:
         return Frame(frame.machine).run(function.block, operands)
     compiled = frame.machine.kernels

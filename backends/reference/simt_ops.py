@@ -278,9 +278,6 @@ def _alloca(compiler: Compiler, op: memref.AllocaOp) -> Step:
     return run
 
 
-_AXES = {gpu.DimensionEnum.X: 0, gpu.DimensionEnum.Y: 1, gpu.DimensionEnum.Z: 2}
-
-
 def _ids(
     extents: Callable[[Compiler], tuple[int, int, int]], numbers: Callable[[State], Array]
 ) -> StepMaker:
@@ -288,7 +285,7 @@ def _ids(
 
     def make(compiler: Compiler, op: Any) -> Step:
         x, y, z = extents(compiler)
-        stride, extent = ((1, x), (x, y), (x * y, z))[_AXES[op.dimension.data]]
+        stride, extent = ((1, x), (x, y), (x * y, z))[kernel.AXES[op.dimension.data]]
         (result,) = compiler.all(op.results)
 
         def run(state: State) -> None:
@@ -308,7 +305,7 @@ def _threads(state: State) -> Array:
 
 
 def _global_id(compiler: Compiler, op: gpu.GlobalIdOp) -> Step:
-    axis = _AXES[op.dimension.data]
+    axis = kernel.AXES[op.dimension.data]
     size, extent = compiler.workgroup_size[axis], compiler.grid[axis]
     x, y, _ = compiler.workgroup_size
     gx, gy, _ = compiler.grid
@@ -333,7 +330,7 @@ def _uniform(number: Callable[[Compiler, Any], int]) -> StepMaker:
 
 
 def _along(extents: tuple[int, int, int], op: Any) -> int:
-    return extents[_AXES[op.dimension.data]]
+    return extents[kernel.AXES[op.dimension.data]]
 
 
 def _subgroup_count(compiler: Compiler, op: Operation) -> int:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from stepwell.backends.errors import DeviceError
-from stepwell.backends.program import Dispatch, Kernel, Program, distinct
+from stepwell.backends.program import Dispatch, Kernel, Program, distinct, whole_vectors
 from stepwell.backends.wgpu import native
 from stepwell.backends.wgpu.device import Device
 
@@ -74,7 +74,7 @@ def _compile(device: Device, kernels: Sequence[Kernel], sizes: Mapping[str, list
                         size, f"a binding of {kernel.name!r}"
                     ),
                     0,
-                    -(-size // 16) * 16,
+                    whole_vectors(size),
                 )
                 for access, size in zip(kernel.accesses, sizes[kernel.name], strict=True)
             ]

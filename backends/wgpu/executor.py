@@ -28,6 +28,7 @@ from stepwell.backends.program import (
     Program,
     buffer_label,
     distinct,
+    whole_vectors,
 )
 from stepwell.backends.wgpu import native
 from stepwell.backends.wgpu.ahead import compile_ahead
@@ -121,7 +122,7 @@ class Executor:
         self._pipelines = dict(zip(names, pipelines, strict=True))
         # What every call shares; None where a call brings its own buffer.
         self._buffers = [self._shared_memory(index) for index in range(len(program.buffers))]
-        self._binding_bytes = [-(-buffer.bytes // 16) * 16 for buffer in program.buffers]
+        self._binding_bytes = [whole_vectors(buffer.bytes) for buffer in program.buffers]
         self._new = [
             (i, self._binding_bytes[i], f"{buffer_label(program, i)} of {program.name!r}")
             for i, buffer in enumerate(program.buffers)

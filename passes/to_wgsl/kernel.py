@@ -249,7 +249,7 @@ class KernelConversion:
 
     def block_dim(self, op: Operation) -> None:
         assert isinstance(op, gpu.BlockDimOp) and self.function.workgroup_size is not None
-        size = self.function.workgroup_size.get_values()[_AXES[op.dimension.data]]
+        size = self.function.workgroup_size.get_values()[kernel.AXES[op.dimension.data]]
         self.b.map(op.result, self.b.u32(size))
 
     def subgroup_id(self, op: Operation) -> None:
@@ -282,8 +282,6 @@ def _passed_on(block: Block) -> Sequence[SSAValue]:
     return last.operands if isinstance(last, scf.YieldOp) else ()
 
 
-_AXES = {gpu.DimensionEnum.X: 0, gpu.DimensionEnum.Y: 1, gpu.DimensionEnum.Z: 2}
-
 _SUBGROUP_VOTES: dict[str, type[Operation]] = {"and": c.SubgroupAllOp, "or": c.SubgroupAnyOp}
 _SUBGROUP_REDUCTIONS: dict[str, type[Operation]] = {
     "add": c.SubgroupAddOp,
@@ -300,7 +298,7 @@ _Convert: TypeAlias = Callable[[KernelConversion, Operation], None]
 def _place(which: Builtin) -> _Convert:
     def convert(self: KernelConversion, op: Operation) -> None:
         dimension = op.properties.get("dimension")
-        lane = _AXES[dimension.data] if isinstance(dimension, gpu.DimensionAttr) else None
+        lane = kernel.AXES[dimension.data] if isinstance(dimension, gpu.DimensionAttr) else None
         self.b.map(op.results[0], self.b.builtin(which, lane))
 
     return convert

@@ -47,6 +47,11 @@ def _operands(b: Builder, op: Operation) -> list[SSAValue]:
     return [b.value(operand) for operand in op.operands]
 
 
+def _as_result(b: Builder, op: Operation, value: SSAValue) -> SSAValue:
+    """A value in the element type that the operation's result has."""
+    return b.convert(value, element_of(b.type(first_result(op).type)))
+
+
 # Constants
 
 
@@ -102,7 +107,7 @@ def _as(element: IntegerType, target: type[Operation]) -> Rule:
     def rule(b: Builder, op: Operation) -> SSAValue:
         operands = [b.convert(b.value(operand), element) for operand in op.operands]
         result = b.emit(target, operands, operands[0].type)
-        return b.convert(result, element_of(b.type(op.results[0].type)))
+        return _as_result(b, op, result)
 
     return rule
 
@@ -141,7 +146,7 @@ def _divide(b: Builder, op: Operation) -> SSAValue:
         result = lhs if divisor == 1 else b.emit(e.ShrOp, (lhs, shift), lhs.type)
     else:
         result = b.emit(e.DivOp, (lhs, rhs), lhs.type)
-    return b.convert(result, element_of(b.type(op.results[0].type)))
+    return _as_result(b, op, result)
 
 
 def _remainder(b: Builder, op: Operation) -> SSAValue:
@@ -152,7 +157,7 @@ def _remainder(b: Builder, op: Operation) -> SSAValue:
         result = b.emit(e.AndOp, (lhs, b.number(divisor - 1, rhs.type)), lhs.type)
     else:
         result = b.emit(e.RemOp, (lhs, rhs), lhs.type)
-    return b.convert(result, element_of(b.type(op.results[0].type)))
+    return _as_result(b, op, result)
 
 
 def _ceil_divide(b: Builder, op: Operation) -> SSAValue:
@@ -162,7 +167,7 @@ def _ceil_divide(b: Builder, op: Operation) -> SSAValue:
     rest = b.emit(e.RemOp, (lhs, rhs), type)
     up = b.emit(e.NeOp, (rest, b.number(0, type)), bools_like(type))
     result = b.emit(e.AddOp, (b.emit(e.DivOp, (lhs, rhs), type), b.convert(up, u32)), type)
-    return b.convert(result, element_of(b.type(op.results[0].type)))
+    return _as_result(b, op, result)
 
 
 def _shift(target: type[Operation], element: IntegerType | None) -> Rule:
@@ -176,7 +181,7 @@ def _shift(target: type[Operation], element: IntegerType | None) -> Rule:
         amount = with_element(rhs.type, u32)
         rhs = b.convert(rhs, u32) if constant is None else b.number(constant % 32, amount)
         result = b.emit(target, (lhs, rhs), lhs.type)
-        return b.convert(result, element_of(b.type(op.results[0].type)))
+        return _as_result(b, op, result)
 
     return rule
 
@@ -184,13 +189,12 @@ def _shift(target: type[Operation], element: IntegerType | None) -> Rule:
 # Comparison
 
 _ORDER = {"lt": e.LtOp, "le": e.LeOp, "gt": e.GtOp, "ge": e.GeOp}
-_CMPI = ["eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge"]
 _OPPOSITE = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 
 
 def _compare_integers(b: Builder, op: Operation) -> SSAValue:
     assert isinstance(op, arith.CmpiOp | kernel.CmpiOp)
-    predicate = _CMPI[op.predicate.value.data]
+    predicate = arith.CMPI_COMPARISON_OPERATIONS[op.predicate.value.data]
     lhs, rhs = _operands(b, op)
     if predicate in ("eq", "ne"):
         target: type[Operation] = e.EqOp if predicate == "eq" else e.NeOp
@@ -205,19 +209,13 @@ def _compare_integers(b: Builder, op: Operation) -> SSAValue:
     return b.emit(target, (lhs, rhs), bools_like(lhs.type))
 
 
-_CMPF = (
-    "false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord",
-    "ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true",
-)  # fmt: skip
-
-
 def _compare_floats(b: Builder, op: Operation) -> SSAValue:
     """Predicates that hold for NaN are the negation of the opposite one.
 
     Shader compilers may take `x != x` for false: whether x is NaN is read from its bits.
     """
     assert isinstance(op, arith.CmpfOp | kernel.CmpfOp)
-    predicate = _CMPF[op.predicate.value.data]
+    predicate = arith.CMPF_COMPARISON_OPERATIONS[op.predicate.value.data]
     lhs, rhs = _operands(b, op)
     type = bools_like(lhs.type)
 
@@ -270,24 +268,24 @@ def is_nan(b: Builder, value: SSAValue) -> SSAValue:
 
 
 def _cast(b: Builder, op: Operation) -> SSAValue:
-    return b.convert(b.value(op.operands[0]), element_of(b.type(op.results[0].type)))
+    return _as_result(b, op, b.value(op.operands[0]))
 
 
 def _from_unsigned(b: Builder, op: Operation) -> SSAValue:
     value = b.value(op.operands[0])
     if element_of(value.type) != i1:
         value = b.low_bits(value, _width(op.operands[0]))
-    return b.convert(value, element_of(b.type(op.results[0].type)))
+    return _as_result(b, op, value)
 
 
 def _to_unsigned(b: Builder, op: Operation) -> SSAValue:
     value = b.convert(b.value(op.operands[0]), u32)
-    return b.convert(value, element_of(b.type(op.results[0].type)))
+    return _as_result(b, op, value)
 
 
 def _to_signed(b: Builder, op: Operation) -> SSAValue:
     value = b.convert(b.value(op.operands[0]), i32)
-    return b.convert(value, element_of(b.type(op.results[0].type)))
+    return _as_result(b, op, value)
 
 
 def _from_signed(b: Builder, op: Operation) -> SSAValue:
@@ -296,7 +294,7 @@ def _from_signed(b: Builder, op: Operation) -> SSAValue:
     if element_of(value.type) == i1:
         value = b.convert(value, i32)
         value = b.emit(e.NegOp, (value,), value.type)
-    return b.convert(value, element_of(b.type(op.results[0].type)))
+    return _as_result(b, op, value)
 
 
 def _width(value: SSAValue) -> int:
@@ -390,7 +388,7 @@ def _reduce(b: Builder, op: Operation) -> SSAValue:
     total = parts[0]
     for part in parts[1:]:
         total = b.emit(_KINDS[kind], (total, part), part.type)
-    return b.convert(total, element_of(b.type(op.dest.type)))
+    return _as_result(b, op, total)
 
 
 def _select(b: Builder, op: Operation) -> SSAValue:

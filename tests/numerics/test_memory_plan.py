@@ -80,7 +80,7 @@ def test_plan(graph: Graph) -> None:
             assert last < start or end < first, "two live temporaries share a buffer"
     for op in ops:
         if isinstance(op, LaunchOp):
-            writes = written(kernels[op.callee.root_reference.data])
+            writes = written(kernels[op.kernel_name])
             places = [memory_of(argument) for argument in op.arguments]
             for index in writes:
                 assert places.count(places[index]) == 1, "written and bound again"

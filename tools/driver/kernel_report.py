@@ -203,7 +203,7 @@ def _stored(module: ModuleOp) -> Iterable[Stored]:
         if isinstance(op, LaunchOp) and isinstance(remarks, ArrayAttr):
             for result, remark in zip(op.results, remarks.data, strict=True):
                 assert isinstance(remark, StringAttr)
-                kernel = op.callee.root_reference.data
+                kernel = op.kernel_name
                 counts[kernel, byte_size(result.type), remark.data] += 1
     found = [Stored(kernel, n, bytes, why) for (kernel, bytes, why), n in counts.items()]
     return sorted(found, key=lambda row: -row.launches * row.bytes)

@@ -19,8 +19,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from stepwell.dialects.kernel import PLAN, SCALAR, FuncOp, LaunchOp
-from stepwell.passes.bufferize_kernels import KIND
-from stepwell.passes.donation import DONATED
+from stepwell.passes.donation import DONATED, KIND
 from stepwell.passes.pipeline import lower
 from stepwell.passes.schedules.choice import choices
 from stepwell.passes.schedules.frame import Frame
@@ -38,9 +37,7 @@ class Launched:
 def kernels_of(module: ModuleOp, target: Target) -> list[Launched]:
     """The kernels of a module at or above `buffers`, which is lowered to there in place."""
     lower(module, target, "buffers")
-    counts = Counter(
-        op.callee.root_reference.data for op in module.walk() if isinstance(op, LaunchOp)
-    )
+    counts = Counter(op.kernel_name for op in module.walk() if isinstance(op, LaunchOp))
     kernels = [op for op in module.ops if isinstance(op, FuncOp)]
     return [Launched(kernel, counts[kernel.sym_name.data]) for kernel in kernels]
 
