@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from stepwell.dialects.errors import UnsupportedError
-from stepwell.frontend.onnx.dtypes import UNKNOWN_SIZE, array
-from stepwell.frontend.onnx.registry import Bounded, Handler, Node, Operand, Value, integers
+from stepwell.frontend.onnx.dtypes import UNKNOWN_SIZE, array, single
+from stepwell.frontend.onnx.registry import Bounded, Handler, Node, Operand, Plain, Value, integers
 
 Operands: TypeAlias = "Sequence[Operand | None]"
 Axes: TypeAlias = "Sequence[int | None]"
@@ -24,15 +24,17 @@ Axes: TypeAlias = "Sequence[int | None]"
 
 def unwrapped(
     node: Node, handler: Handler | None, operands: Sequence[Value | None]
-) -> tuple[list[Operand | None], Callable[[Any], Any]]:
-    """The operands that are computed with, and what makes values of the results.
+) -> tuple[Sequence[Plain | None], Callable[[Any], Any]]:
+    """What is computed with, and what makes values of the results.
 
     Raises: UnsupportedError for sizes that only a run decides, and that no rule goes on with.
     """
     bounded = [o for o in operands if isinstance(o, Bounded)]
-    plain: list[Operand | None] = [o.values if isinstance(o, Bounded) else o for o in operands]
     if not bounded:
-        return plain, lambda result: result
+        return [o for o in operands if not isinstance(o, Bounded)], lambda result: result
+    plain = [
+        None if o is None else single(o.values if isinstance(o, Bounded) else o) for o in operands
+    ]
     count = bounded[0].count
     axes = [o.axis if isinstance(o, Bounded) else None for o in operands]
     rule = None if handler is None else handler.bounded

@@ -11,10 +11,10 @@ from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend import operations as sw
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import as_number, emit, promote
-from stepwell.frontend.dtypes import DType, int32
+from stepwell.frontend.dtypes import int32
 from stepwell.frontend.onnx.bounded import elementwise
-from stepwell.frontend.onnx.dtypes import computed, numpy_dtype
-from stepwell.frontend.onnx.registry import Node, Result, handler, plain
+from stepwell.frontend.onnx.dtypes import computed, converted, element_of, numpy_dtype
+from stepwell.frontend.onnx.registry import Node, Result, Traced, handler, plain
 
 _elementwise = partial(handler, bounded=elementwise)
 _plain = partial(plain, bounded=elementwise)
@@ -25,17 +25,20 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "BitwiseAnd": sw.bitwise_and, "BitwiseNot": sw.bitwise_invert, "BitwiseOr": sw.bitwise_or,
     "BitwiseXor": sw.bitwise_xor, "Ceil": sw.ceil, "Cos": sw.cos, "Cosh": sw.cosh,
     "Erf": sw.erf, "Exp": sw.exp, "Floor": sw.floor,
-    "GreaterOrEqual": sw.greater_equal, "HardSwish": sw.hard_swish, "Identity": sw.positive,
+    "GreaterOrEqual": sw.greater_equal, "HardSwish": sw.hard_swish,
     "IsNaN": sw.isnan, "LessOrEqual": sw.less_equal, "Log": sw.log,
     "Mish": sw.mish, "Neg": sw.negative, "Not": sw.logical_not,
     "Reciprocal": sw.reciprocal, "Relu": sw.relu,
     "Round": sw.round, "Sigmoid": sw.sigmoid, "Sign": sw.sign, "Sin": sw.sin, "Sinh": sw.sinh,
     "Softplus": sw.softplus, "Softsign": sw.softsign, "Sqrt": sw.sqrt,
-    "Tan": sw.tan, "Tanh": sw.tanh, "Where": sw.where,
+    "Tan": sw.tan, "Tanh": sw.tanh,
 }  # fmt: skip
 
 for _name, _function in _PLAIN.items():
     _plain(_name, _function)
+
+_plain("Identity", sw.positive, moves=True)
+_plain("Where", sw.where, moves=True)
 
 _BINARY: dict[str, Callable[..., Any]] = {
     "Add": sw.add, "And": sw.logical_and, "Equal": sw.equal, "Greater": sw.greater,
@@ -46,10 +49,10 @@ _BINARY: dict[str, Callable[..., Any]] = {
 
 @_elementwise(*_BINARY)
 def _binary(node: Node, x: Array, y: Array) -> Result:
-    return _BINARY[node.op](x, _aligned(node, x, y))
+    return _BINARY[node.op](x, aligned(node, x, y))
 
 
-def _aligned(node: Node, x: Array, y: Array) -> Array:
+def aligned(node: Node, x: Array, y: Array) -> Array:
     """Before opset 7 the second operand's axes begin at an axis of the first: `axis`, and 1 for
     the slopes of PRelu.
     """
@@ -61,7 +64,7 @@ def _aligned(node: Node, x: Array, y: Array) -> Array:
 
 @_elementwise("Div")
 def _divide(node: Node, x: Array, y: Array) -> Result:
-    (a, b), _ = promote("Div", x, _aligned(node, x, y))
+    (a, b), _ = promote("Div", x, aligned(node, x, y))
     return emit(DivideOp(a.value, b.value))
 
 
@@ -79,7 +82,7 @@ def _mod(node: Node, x: Array, y: Array) -> Result:
 
 @_elementwise("Pow")
 def _pow(node: Node, x: Array, y: Array) -> Result:
-    y = _aligned(node, x, y)
+    y = aligned(node, x, y)
     if x.dtype.is_float:
         return sw.pow(x, sw.astype(y, x.dtype))
     if y.dtype.is_float:
@@ -123,19 +126,13 @@ def _clip(node: Node, x: Array, low: Array | None = None, high: Array | None = N
 
 
 @_elementwise("Cast")
-def _cast(node: Node, x: Array) -> Result:
-    return _converted(x, computed(node.get("to")))
+def _cast(node: Node, x: Traced) -> Result:
+    return converted(x, node.get("to"))
 
 
 @_elementwise("CastLike")
-def _cast_like(node: Node, x: Array, like: Array) -> Result:
-    return _converted(x, like.dtype)
-
-
-def _converted(x: Array, dtype: DType) -> Array:
-    # ONNX does not say what becomes of floats beyond a narrow integer: its tests keep low bits.
-    through = sw.astype(x, int32) if dtype.is_narrow else x
-    return sw.astype(through, dtype)
+def _cast_like(node: Node, x: Traced, like: Traced) -> Result:
+    return converted(x, element_of(like))
 
 
 @_elementwise("BitCast")

@@ -24,8 +24,9 @@ from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend.array import Array
 from stepwell.frontend.dtypes import DType
 from stepwell.frontend.elementwise import astype
+from stepwell.frontend.float64 import Float64
 from stepwell.frontend.onnx.dtypes import element_of
-from stepwell.frontend.onnx.registry import Node, Operand, Value
+from stepwell.frontend.onnx.registry import Node, Plain, Value
 
 Known = np.ndarray[Any, Any]
 _FOLDED_ELEMENTS = 1 << 16
@@ -97,7 +98,7 @@ def _info(name: str, operand: Known) -> Any:
     return helper.make_tensor_value_info(name, element, list(operand.shape))
 
 
-def body_of(node: Node, operands: Sequence[Operand | None]) -> FunctionProto | None:
+def body_of(node: Node, operands: Sequence[Plain | None]) -> FunctionProto | None:
     """The definition of an operator by others, for operands of these types; None without one."""
     if not defs.has(node.op, node.opset, node.proto.domain):
         return None
@@ -118,16 +119,15 @@ def body_of(node: Node, operands: Sequence[Operand | None]) -> FunctionProto | N
     return None if body is None else bound(body, node.proto, schema)
 
 
-def _type(operand: Operand | None) -> bytes:
+def _type(operand: Plain | None) -> bytes:
     """The serialized type of an operand; that of a missing one is empty."""
     if operand is None:
         return TypeProto().SerializeToString()
-    return helper.make_tensor_type_proto(element_of(operand), operand.shape).SerializeToString()
+    shape = operand.bits.high.shape if isinstance(operand, Float64) else operand.shape
+    return helper.make_tensor_type_proto(element_of(operand), shape).SerializeToString()
 
 
-def of_its_type(
-    node: Node, operands: Sequence[Operand | None], results: Sequence[Any]
-) -> list[Any]:
+def of_its_type(node: Node, operands: Sequence[Plain | None], results: Sequence[Any]) -> list[Any]:
     """Results in the narrow dtypes that operators are defined on: they are computed in i32."""
     narrow = any(isinstance(o, Array) and o.dtype.is_narrow for o in operands)
     if not narrow or not defs.has(node.op, node.opset, node.proto.domain):

@@ -12,18 +12,20 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 from onnx.inliner import inline_local_functions
 
 from stepwell.dialects.errors import StepwellError, UnsupportedError
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import trace
 from stepwell.frontend.dtypes import ALL
+from stepwell.frontend.float64 import Float64, from_numpy
 from stepwell.frontend.nn.module import Buffer
 from stepwell.frontend.onnx.bounded import unwrapped
 from stepwell.frontend.onnx.checking import check
 from stepwell.frontend.onnx.control import CONTROL
-from stepwell.frontend.onnx.dtypes import UNKNOWN_SIZE, array, computes_doubles, held
+from stepwell.frontend.onnx.doubles import for_doubles
+from stepwell.frontend.onnx.dtypes import exact, held, single, traced
 from stepwell.frontend.onnx.folding import (
     NotFoldedError,
     body_of,
@@ -31,7 +33,7 @@ from stepwell.frontend.onnx.folding import (
     foldable,
     of_its_type,
 )
-from stepwell.frontend.onnx.registry import HANDLERS, Bounded, Node, NotKnownError, Operand, Value
+from stepwell.frontend.onnx.registry import HANDLERS, Node, NotKnownError, Operand, Plain, Value
 from stepwell.frontend.tracing import named
 
 _FAMILIES = (
@@ -45,7 +47,7 @@ _DOMAINS = ("", "ai.onnx")
 _SHAPES = ("Shape", "Size")
 """What these give does not depend on the values of their operands."""
 _KNOWN_ELEMENTS = 1024
-_UPLOADED = {"int64", *(dtype.long_name for dtype in ALL)}
+_UPLOADED = {"float64", "int64", *(dtype.long_name for dtype in ALL)}
 
 
 class _SkippedError(Exception):
@@ -153,7 +155,8 @@ class _Run:
         own = _domain(node.proto.domain) == ""
         if own and node.op in CONTROL:
             plain, _ = unwrapped(node, None, operands)
-            return CONTROL[node.op](node, plain, _Graphs(self._opsets, node, scope))
+            given = [None if value is None else single(value) for value in plain]
+            return CONTROL[node.op](node, given, _Graphs(self._opsets, node, scope))
         handler = HANDLERS.get(node.key)
         if (own or handler is None) and foldable(node, operands):
             try:
@@ -162,14 +165,15 @@ class _Run:
                 if handler is None:
                     raise
         plain, wrapped = unwrapped(node, handler, operands)
+        handler = for_doubles(node, handler, plain)
         if handler is None:
             return self._expanded(node, plain, scope)
         for position in handler.known:
-            if position < len(plain) and isinstance(plain[position], Array):
+            if position < len(plain) and isinstance(plain[position], Array | Float64):
                 raise scope.not_known(node, position)
         unchanged = handler.known | handler.either
         given = [
-            operand if operand is None or position in unchanged else array(operand)
+            operand if operand is None or position in unchanged else traced(operand)
             for position, operand in enumerate(plain)
         ]
         result = handler.function(node, *given)
@@ -179,7 +183,7 @@ class _Run:
         return list(map(wrapped, of_its_type(node, given, results)))
 
     def _expanded(
-        self, node: Node, operands: Sequence[Operand | None], scope: _Scope
+        self, node: Node, operands: Sequence[Plain | None], scope: _Scope
     ) -> Sequence[Any]:
         """The results of the function that defines an operator."""
         body = body_of(node, operands)
@@ -225,10 +229,10 @@ class _Graphs:
         inside.nodes(graph.node, inner)
         inside.finish()
         results = inner.results(output.name for output in graph.output)
-        for output, result in zip(graph.output, results, strict=True):
-            if isinstance(result, Bounded):
-                raise UnsupportedError(f"{output.name!r} in its {attribute}: {UNKNOWN_SIZE}")
-        return [result for result in results if not isinstance(result, Bounded)]
+        return [
+            single(result, f"{output.name!r} in its {attribute}: ")
+            for output, result in zip(graph.output, results, strict=True)
+        ]
 
     def must_know(self, position: int, why: str) -> NoReturn:
         raise self._scope.not_known(self._node, position, why)
@@ -250,11 +254,18 @@ def _listed(problems: Sequence[str]) -> str:
 
 def weight(value: np.ndarray[Any, Any], name: str = "") -> Value:
     """Small weights stay known: they may be shapes. The others are uploaded once."""
-    wide = value.dtype == np.float64
-    uploaded = computes_doubles() if wide else value.dtype.name in _UPLOADED
-    if value.size <= _KNOWN_ELEMENTS or not uploaded:
+    if value.size <= _KNOWN_ELEMENTS or value.dtype.name not in _UPLOADED:
         return value
-    weight = Buffer(held(value) if wide else value)
+    if value.dtype != np.float64:
+        return _uploaded(value, name)
+    if not exact(TensorProto.DOUBLE):
+        return _uploaded(held(value), name)
+    parts = iter(("high", "low"))
+    return from_numpy(value, lambda words: _uploaded(words, name and f"{name}.{next(parts)}"))
+
+
+def _uploaded(value: np.ndarray[Any, Any], name: str) -> Buffer:
+    weight = Buffer(value)
     weight.rename(name)
     return weight
 

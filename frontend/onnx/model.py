@@ -14,13 +14,23 @@ from onnx.checker import ValidationError
 
 from stepwell.backends.errors import ArgumentError
 from stepwell.dialects.errors import UnsupportedError
-from stepwell.frontend.array import Array, ArrayLike, asarray
-from stepwell.frontend.dtypes import DType, DTypeLike, as_dtype
+from stepwell.frontend import float64
+from stepwell.frontend.array import Array, ArrayLike
+from stepwell.frontend.dtypes import DTypeLike, as_dtype
 from stepwell.frontend.executable import Executable, Spec
-from stepwell.frontend.onnx.dtypes import computed, doubles, held, numpy_dtype
+from stepwell.frontend.float64 import Float64
+from stepwell.frontend.onnx.dtypes import (
+    argument,
+    computed,
+    doubles,
+    exact,
+    numpy_dtype,
+    specified,
+    word,
+)
 from stepwell.frontend.onnx.importer import Graph, declared_shape, element_of, weight
 from stepwell.frontend.onnx.noise import seeded, seeds
-from stepwell.frontend.onnx.registry import Bounded, NotKnownError, Value
+from stepwell.frontend.onnx.registry import Bounded, NotKnownError, Traced, Value
 from stepwell.frontend.transformations import jit
 
 
@@ -89,7 +99,7 @@ class Model:
                     given[name] = self._checked(name, value)
                 else:
                     wanted = (shapes or {}).get(name, declared.shape)
-                    given[name] = Spec(declared.known(name, wanted), computed(declared.element))
+                    given[name] = Spec(declared.known(name, wanted), word(declared.element))
             _check_symbols(self.inputs, {name: value.shape for name, value in given.items()})
             return self._specialize(given, lambda compiled: compiled.lower(given, target)).last
 
@@ -106,9 +116,9 @@ class Model:
             key = (shapes, tuple((name, value.tobytes()) for name, value in static.items()))
             compiled = self._compiled.get(key)
             if compiled is None:
-                dtypes = {n: computed(self.inputs[n].element) for n in given if n not in static}
+                elements = {n: self.inputs[n].element for n in given if n not in static}
                 weights = self._weights
-                compiled = _Compiled(self._graph, weights, static, dtypes, self._device)
+                compiled = _Compiled(self._graph, weights, static, elements, self._device)
             try:
                 lower(compiled)
             except NotKnownError as error:
@@ -140,10 +150,10 @@ class _Compiled:
         graph: Graph,
         weights: Mapping[str, Value],
         static: Mapping[str, Value],
-        dtypes: Mapping[str, DType],
+        elements: Mapping[str, int],
         device: str | None,
     ):
-        self._dtypes = dtypes
+        self._elements = elements
         self.last: Executable
         """What was compiled last."""
         names = [output.name for output in graph.outputs]
@@ -151,7 +161,7 @@ class _Compiled:
         self._axes: dict[str, int] = {}
         """Those along which outputs are cut."""
 
-        def run(given: dict[str, Array]) -> dict[str, Array | dict[str, Array]]:
+        def run(given: dict[str, Traced]) -> dict[str, Traced | dict[str, Array]]:
             values = dict(zip(names, graph.run({**given, **static}, weights), strict=True))
             for output in graph.outputs:
                 _check_type(output.name, element_of(output), values[output.name])
@@ -160,7 +170,7 @@ class _Compiled:
             bounded = {n: v for n, v in values.items() if isinstance(v, Bounded)}
             self._axes = {n: v.axis for n, v in bounded.items()}
             return {
-                **{n: v for n, v in values.items() if isinstance(v, Array)},
+                **{n: v for n, v in values.items() if isinstance(v, Array | Float64)},
                 **{n: {"count": v.count, "values": v.values} for n, v in bounded.items()},
             }
 
@@ -168,16 +178,18 @@ class _Compiled:
 
     def lower(self, given: Mapping[str, Any], target: str | None = None) -> None:
         """Traces the model for inputs like these."""
-        traced = {name: Spec(given[name].shape, dtype) for name, dtype in self._dtypes.items()}
-        self.last = self._jit.lower(traced, target=target)
+        specs = {n: specified(given[n].shape, element) for n, element in self._elements.items()}
+        self.last = self._jit.lower(specs, target=target)
 
     def __call__(self, given: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-        arguments = {n: asarray(held(given[n]), dtype) for n, dtype in self._dtypes.items()}
+        arguments = {name: argument(given[name]) for name in self._elements}
         results = {n: self._whole(n, v) for n, v in self._jit(arguments).items()}
         return {**self._constants, **results}
 
     def _whole(self, name: str, result: Any) -> np.ndarray[Any, Any]:
         """An output, without what stands behind its end."""
+        if isinstance(result, Float64):
+            return float64.to_numpy(result)
         if name not in self._axes:
             return np.asarray(result)
         kept = [slice(None)] * self._axes[name] + [slice(int(result["count"]))]
@@ -189,10 +201,11 @@ def _check_type(name: str, element: int, value: Value) -> None:
     if element == TensorProto.UNDEFINED:
         return
     found = value.values if isinstance(value, Bounded) else value
-    wanted = computed(element) if isinstance(found, Array) else numpy_dtype(element)
-    if found.dtype != wanted:
+    dtype = np.dtype(np.float64) if isinstance(found, Float64) else found.dtype
+    known = not isinstance(found, Array) or exact(element)
+    if dtype != (numpy_dtype(element) if known else computed(element)):
         declared = TensorProto.DataType.Name(element)
-        raise ArgumentError(f"output {name!r} is declared as {declared}, but is {found.dtype}")
+        raise ArgumentError(f"output {name!r} is declared as {declared}, but is {dtype}")
 
 
 class _Declared:
@@ -256,8 +269,9 @@ def load(
 ) -> Model:
     """An ONNX model, from its file or message, as a function of named arrays.
 
-    WebGPU has no 64-bit floats: `float64` is the dtype to compute them in, as "float32". Without it
-    nodes that need them are refused.
+    WebGPU has no 64-bit floats. Sums, differences, products, quotients, comparisons, conversions
+    and what moves elements are computed with integers, bit for bit as NumPy does; other nodes that
+    need them are refused, unless `float64` says in which dtype to compute all of them: "float32".
 
     Random numbers are Stepwell's own, not another system's: they are refused without a `seed`.
     Every call draws others; models that are loaded with the same seed give the same, call by call.

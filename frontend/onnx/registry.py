@@ -11,9 +11,12 @@ from onnx import AttributeProto, NodeProto, helper, numpy_helper
 
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend.array import Array
+from stepwell.frontend.float64 import Float64
 
 Operand: TypeAlias = "Array | np.ndarray[Any, Any]"
 """Known values are NumPy arrays in ONNX's own dtype; the others are traced."""
+Plain: TypeAlias = "Operand | Float64"
+Traced: TypeAlias = "Array | Float64"
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Bounded:
     count: Array
 
 
-Value: TypeAlias = "Operand | Bounded"
+Value: TypeAlias = "Plain | Bounded"
 Result: TypeAlias = "Value | Sequence[Value | None] | None"
 """None: the function that defines the operator says it."""
 
@@ -100,12 +103,14 @@ Rule: TypeAlias = Callable[
 class Handler:
     """`function(node, *operands)`; the operands at `known` positions must be known, those at
     `either` may be, and all others are made arrays. Those whose sizes are not known have a rule.
+    One that `moves` gives elements of its operands, whatever they are.
     """
 
     function: Function
     known: frozenset[int]
     either: frozenset[int]
     bounded: Rule | None
+    moves: bool = False
 
 
 HANDLERS: dict[str, Handler] = {}
@@ -116,24 +121,27 @@ def handler(
     known: Sequence[int] = (),
     either: Sequence[int] = (),
     bounded: Rule | None = None,
+    moves: bool = False,
 ) -> Callable[[Function], Function]:
     """Makes a function the meaning of operators of these names (for all opsets)."""
 
     def register(function: Function) -> Function:
         for name in names:
-            HANDLERS[name] = Handler(function, frozenset(known), frozenset(either), bounded)
+            HANDLERS[name] = Handler(function, frozenset(known), frozenset(either), bounded, moves)
         return function
 
     return register
 
 
-def plain(name: str, function: Callable[..., Any], bounded: Rule | None = None) -> None:
+def plain(
+    name: str, function: Callable[..., Any], bounded: Rule | None = None, moves: bool = False
+) -> None:
     """The operator `name` is `function` of its operands, and has no attributes that matter."""
 
     def call(node: Node, *operands: Array) -> Result:
         return function(*operands)
 
-    HANDLERS[name] = Handler(call, frozenset(), frozenset(), bounded)
+    HANDLERS[name] = Handler(call, frozenset(), frozenset(), bounded, moves)
 
 
 def integers(value: Value | None, what: str) -> list[int]:

@@ -20,19 +20,19 @@ from stepwell.frontend.onnx.dtypes import array, computed
 from stepwell.frontend.onnx.registry import Node, Result, Value, handler, integers
 
 
-@handler("Shape")
+@handler("Shape", moves=True)
 def _shape(node: Node, x: Array) -> Result:
     rank = x.ndim
     end = node.get("end")
     return np.array(x.shape[node.get("start", 0) : rank if end is None else end], np.int64)
 
 
-@handler("Size")
+@handler("Size", moves=True)
 def _size(node: Node, x: Array) -> Result:
     return np.array(x.size, np.int64)
 
 
-@handler("Reshape", known=[1])
+@handler("Reshape", known=[1], moves=True)
 def _reshape(node: Node, x: Array, shape: Value) -> Result:
     sizes = integers(shape, "the shape")
     if not node.get("allowzero", 0):
@@ -40,14 +40,14 @@ def _reshape(node: Node, x: Array, shape: Value) -> Result:
     return sw.reshape(x, sizes)
 
 
-@handler("Flatten")
+@handler("Flatten", moves=True)
 def _flatten(node: Node, x: Array) -> Result:
     axis = node.get("axis", 1)
     cut = axis + x.ndim if axis < 0 else axis
     return sw.reshape(x, [prod(x.shape[:cut]), prod(x.shape[cut:])])
 
 
-@handler("Transpose", bounded=bounded.transpose)
+@handler("Transpose", bounded=bounded.transpose, moves=True)
 def _transpose(node: Node, x: Array) -> Result:
     return sw.transpose(x, node.get("perm"))
 
@@ -59,13 +59,13 @@ def _axes(node: Node, given: Value | None) -> list[int] | None:
     return integers(given, "the axes")
 
 
-@handler("Squeeze", known=[1], bounded=bounded.squeeze)
+@handler("Squeeze", known=[1], bounded=bounded.squeeze, moves=True)
 def _squeeze(node: Node, x: Array, axes: Value | None = None) -> Result:
     given = _axes(node, axes)
     return sw.squeeze(x, None if given is None else tuple(given))
 
 
-@handler("Unsqueeze", known=[1], bounded=bounded.unsqueeze)
+@handler("Unsqueeze", known=[1], bounded=bounded.unsqueeze, moves=True)
 def _unsqueeze(node: Node, x: Array, axes: Value | None = None) -> Result:
     given = _axes(node, axes) or []
     rank = x.ndim + len(given)
@@ -75,12 +75,12 @@ def _unsqueeze(node: Node, x: Array, axes: Value | None = None) -> Result:
     return sw.reshape(x, shape)
 
 
-@handler("Concat", bounded=bounded.concat)
+@handler("Concat", bounded=bounded.concat, moves=True)
 def _concat(node: Node, *parts: Array) -> Result:
     return sw.concat(parts, axis=node.get("axis", 1))
 
 
-@handler("Split", known=[1], bounded=bounded.split)
+@handler("Split", known=[1], bounded=bounded.split, moves=True)
 def _split(node: Node, x: Array, sizes: Value | None = None) -> Result:
     axis = node.get("axis", 0)
     if sizes is not None or node.get("split") is not None:
@@ -92,7 +92,7 @@ def _split(node: Node, x: Array, sizes: Value | None = None) -> Result:
     return sw.split(x, [*[each] * (count - 1), x.shape[axis] - each * (count - 1)], axis=axis)
 
 
-@handler("Slice", known=[1, 2, 3, 4], bounded=bounded.slices)
+@handler("Slice", known=[1, 2, 3, 4], bounded=bounded.slices, moves=True)
 def _slice(
     node: Node,
     x: Array,
@@ -150,12 +150,12 @@ def _pad(
     return sw.pad(x, around, value=filler)
 
 
-@handler("Expand", known=[1])
+@handler("Expand", known=[1], moves=True)
 def _expand(node: Node, x: Array, shape: Value) -> Result:
     return sw.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(integers(shape, "the shape"))))
 
 
-@handler("Tile", known=[1])
+@handler("Tile", known=[1], moves=True)
 def _tile(node: Node, x: Array, repeats: Value) -> Result:
     return sw.tile(x, integers(repeats, "repeats"))
 
@@ -196,18 +196,18 @@ def _eye_like(node: Node, x: Array) -> Result:
     return sw.eye(rows, columns, k=node.get("k", 0), dtype=dtype)
 
 
-@handler("Trilu", known=[1])
+@handler("Trilu", known=[1], moves=True)
 def _trilu(node: Node, x: Array, k: Value | None = None) -> Result:
     offset = 0 if k is None else integers(k, "k")[0]
     return (sw.triu if node.get("upper", 1) else sw.tril)(x, k=offset)
 
 
-@handler("DepthToSpace")
+@handler("DepthToSpace", moves=True)
 def _depth_to_space(node: Node, x: Array) -> Result:
     return sw.depth_to_space(x, node.get("blocksize"), mode=node.get("mode", "DCR"))
 
 
-@handler("SpaceToDepth")
+@handler("SpaceToDepth", moves=True)
 def _space_to_depth(node: Node, x: Array) -> Result:
     block, (n, c, h, w) = node.get("blocksize"), x.shape
     if node.get("mode", "DCR") == "DCR":
@@ -217,13 +217,13 @@ def _space_to_depth(node: Node, x: Array) -> Result:
     return sw.reshape(moved, [n, c * block**2, h // block, w // block])
 
 
-@handler("Gather", bounded=bounded.gather)
+@handler("Gather", bounded=bounded.gather, moves=True)
 def _gather(node: Node, x: Array, indices: Array) -> Result:
     axis = node.get("axis", 0)
     return sw.take(x, from_start(indices, x.shape[axis]), axis=axis)
 
 
-@handler("GatherElements")
+@handler("GatherElements", moves=True)
 def _gather_elements(node: Node, x: Array, indices: Array) -> Result:
     axis = node.get("axis", 0)
     # Axes other than the indexed one may be shorter in the indices.
@@ -232,7 +232,7 @@ def _gather_elements(node: Node, x: Array, indices: Array) -> Result:
     return sw.take_along_axis(x[tuple(key)], from_start(indices, x.shape[axis]), axis=axis)
 
 
-@handler("GatherND", bounded=bounded.gather_nd)
+@handler("GatherND", bounded=bounded.gather_nd, moves=True)
 def _gather_nd(node: Node, x: Array, indices: Array) -> Result:
     return sw.gather_nd(x, indices, batch_dims=node.get("batch_dims", 0))
 
@@ -261,7 +261,7 @@ def _one_hot(node: Node, indices: Array, depth: Value, values: Array) -> Result:
     return sw.where(hit, values[1], values[0])
 
 
-@handler("ReverseSequence")
+@handler("ReverseSequence", moves=True)
 def _reverse_sequence(node: Node, x: Array, lengths: Array) -> Result:
     batch, time = node.get("batch_axis", 1), node.get("time_axis", 0)
     steps = np.arange(x.shape[time], dtype=np.int32)
@@ -296,7 +296,7 @@ def _cumulative(node: Node, function: Any, x: Array, axis: Sequence[int]) -> Arr
     return function(x, axis=axis[0], exclusive=exclusive, reverse=reverse)
 
 
-@handler("TensorScatter")
+@handler("TensorScatter", moves=True)
 def _tensor_scatter(node: Node, cache: Array, update: Array, starts: Array | None = None) -> Result:
     circular = node.get("mode", "linear") == "circular"
     return written(cache, update, starts, node.get("axis", -2) % cache.ndim, circular=circular)

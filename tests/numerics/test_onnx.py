@@ -99,9 +99,7 @@ def test_the_ir_and_its_weights_are_written(tmp_path: Path) -> None:
     from stepwell.tools.stepwell import main
 
     proto = dense()
-    proto.graph.initializer[0].CopyFrom(
-        numpy_helper.from_array(np.ones((30, 40), np.float32), "w")
-    )
+    proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones((30, 40), np.float32), "w"))
     onnx.save(proto, tmp_path / "dense.onnx")
     out, weights = tmp_path / "dense.mlir", tmp_path / "dense.safetensors"
     command = ["import", str(tmp_path / "dense.onnx"), "-o", str(out), "--weights", str(weights)]
@@ -188,11 +186,11 @@ def test_what_is_known_belongs_to_the_shapes_of_its_call() -> None:
 def test_weights_that_webgpu_cannot_hold_are_refused() -> None:
     proto = model(
         [helper.make_node("Add", ["x", "w"], ["y"])],
-        [info("x", TensorProto.DOUBLE, [2000])], [info("y", TensorProto.DOUBLE, [2000])],
-        w=np.zeros(2000),
+        [info("x", TensorProto.UINT64, [2000])], [info("y", TensorProto.UINT64, [2000])],
+        w=np.zeros(2000, np.uint64),
     )  # fmt: skip
-    with pytest.raises(UnsupportedError, match="DOUBLE"):
-        sw.onnx.load(proto)({"x": np.zeros(2000)})
+    with pytest.raises(UnsupportedError, match="UINT64"):
+        sw.onnx.load(proto)({"x": np.zeros(2000, np.uint64)})
 
 
 def test_floats_of_64_bits_are_computed_in_32_on_request() -> None:
