@@ -342,15 +342,15 @@ class Program:
         )
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the program to one safetensors file."""
+        """Write the program to one safetensors file. Raises: OSError."""
         self.validate()
         header = asdict(replace(self, constants={}))
         del header["constants"]
         header["kernels"] = list(header["kernels"].values())
         header["commands"] = [_command_header(command) for command in self.commands]
         header |= {"format": FORMAT, "version": VERSION}
-        tensors = {str(i): np.ascontiguousarray(array) for i, array in self.constants.items()}
-        safetensors.numpy.save_file(tensors, path, metadata={"program": json.dumps(header)})
+        tensors = {str(i): array for i, array in self.constants.items()}
+        write_tensors(tensors, path, {"program": json.dumps(header)})
 
     @staticmethod
     def load(path: str | PathLike[str], *, trusted: bool = False) -> Program:
@@ -369,6 +369,19 @@ class Program:
         except ProgramError as error:
             raise ProgramError(f"{path}: {error}") from error
         return program
+
+
+def write_tensors(
+    tensors: Mapping[str, np.ndarray[Any, Any]],
+    path: str | PathLike[str],
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Writes arrays under their names to one safetensors file. Raises: OSError."""
+    whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    try:
+        safetensors.numpy.save_file(whole, path, metadata)
+    except safetensors.SafetensorError as error:
+        raise OSError(f"cannot write {path}: {error}") from None
 
 
 def _parse(content: bytes, trusted: bool) -> Program:

@@ -143,6 +143,8 @@ def large(*nodes: Any, **weights: Any) -> Any:
                v=np.array([0, 1], np.float32)), "countable"),
         (large(node("Resize", ["w", "", "s"], ["c"]), w=np.ones(1, np.float32),
                s=np.array([1e12], np.float32)), "beyond"),
+        (model(node("Resize", ["x", "", "s"], ["y"], name="r"), s=np.array([np.inf], np.float32)),
+         "node 'r'.*infinity"),
         (large(node("Gather", ["w", "i"], ["c"]), w=np.ones(3, np.float32), i=[7]), "out of"),
     ],
 )  # fmt: skip
@@ -186,6 +188,22 @@ def test_parts_of_files_are_refused(cut: int, tmp_path: Path) -> None:
     (tmp_path / "part.onnx").write_bytes(text[: len(text) - cut] if cut else b"")
     with pytest.raises(ArgumentError):
         sw.onnx.load(tmp_path / "part.onnx")
+
+
+def test_negative_sizes_are_not_known_ones(tmp_path: Path) -> None:
+    proto = model(node("Relu", ["x"], ["y"]))
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    loaded = sw.onnx.load(proto)
+    with pytest.raises(ArgumentError, match=r"'x' has the shape .None.: say which"):
+        loaded.lower()
+    with pytest.raises(ArgumentError, match=r"'x' has the shape .-2.: say which"):
+        loaded.lower({"x": [-2]})
+    np.testing.assert_array_equal(loaded({"x": np.ones(2, np.float32)})["y"], [1, 1])
+
+
+def test_a_seed_is_not_negative() -> None:
+    with pytest.raises(ArgumentError, match="a seed is 0 or more, not -1"):
+        sw.onnx.load(model(node("Relu", ["x"], ["y"])), seed=-1)
 
 
 def test_sizes_of_one_name_agree() -> None:

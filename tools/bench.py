@@ -23,48 +23,47 @@ from rich.table import Column, Table
 
 import stepwell
 from stepwell.backends.device import open_device
-from stepwell.backends.errors import ArgumentError, DeviceError
+from stepwell.backends.errors import DeviceError
 from stepwell.dialects.errors import StepwellError
 from stepwell.tools.benchmarks import compiling, launching, peak, report, speed
 from stepwell.tools.benchmarks.figures import PEERS, Benchmark, Figure, Settings, meant
+from stepwell.tools.driver.command import CommandParser, concluded
+from stepwell.tools.driver.diagnostics import UsageError
 from stepwell.tools.driver.suggest import did_you_mean
 from stepwell.tools.driver.tables import console, number, table, words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; `argv` is without the program's name."""
-    args = parser().parse_args(argv)
+    return concluded("stepwell bench", lambda _: _measure(parser().parse_args(argv)))
+
+
+def _measure(args: argparse.Namespace) -> int:
     if args.report:
         return _report(args.report, Path(args.to))
     settings = Settings(args.device, frozenset(PEERS if args.peers else ()), args.quick)
-    try:
-        chosen = _choose(_benchmarks(settings), args.names)
-        if args.list:
-            for benchmark in chosen:
-                print(f"{benchmark.name:20} {benchmark.summary}")
-            return 0
-        figures: list[Figure] = []
-        failed = 0
-        for whole in _run(chosen, settings, figures):
-            failed += not whole
-            if args.json not in (None, "-"):
-                # Measuring takes minutes: what was measured outlives an interruption.
-                _write(args.json, figures, _about(settings), _options(args))
-        if args.json == "-":
+    chosen = _choose(_benchmarks(settings), args.names)
+    if args.list:
+        for benchmark in chosen:
+            print(f"{benchmark.name:20} {benchmark.summary}")
+        return 0
+    figures: list[Figure] = []
+    failed = 0
+    for whole in _run(chosen, settings, figures):
+        failed += not whole
+        if args.json not in (None, "-"):
+            # Measuring takes minutes: what was measured outlives an interruption.
             _write(args.json, figures, _about(settings), _options(args))
-        else:
-            console().print(_table(figures, _about(settings)))
-    except (ArgumentError, DeviceError, StepwellError, OSError, LookupError) as error:
-        print(f"stepwell bench: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    if args.json == "-":
+        _write(args.json, figures, _about(settings), _options(args))
+    else:
+        console().print(_table(figures, _about(settings)))
     return int(failed > 0)
 
 
 def parser() -> argparse.ArgumentParser:
     """The options of the command."""
-    result = argparse.ArgumentParser(
+    result = CommandParser(
         prog="stepwell bench", description="Measure compile and run times, with peers beside them."
     )
     result.add_argument(
@@ -98,14 +97,14 @@ def _benchmarks(settings: Settings) -> list[Benchmark]:
 
 
 def _choose(benchmarks: list[Benchmark], names: Sequence[str]) -> list[Benchmark]:
-    """Those that names mean; all without names. Raises: LookupError."""
+    """Those that names mean; all without names. Raises: UsageError."""
     known = [benchmark.name for benchmark in benchmarks]
     chosen: set[str] = set()
     for name in names:
         found = meant(name, known)
         if not found:
             close = did_you_mean(name, known)
-            raise LookupError(f"no benchmark '{name}'{close} (--list has them)")
+            raise UsageError(f"no benchmark '{name}'{close} (--list has them)")
         chosen.update(found)
     return [benchmark for benchmark in benchmarks if not names or benchmark.name in chosen]
 
@@ -185,9 +184,8 @@ def _report(paths: Sequence[str], folder: Path) -> int:
     try:
         for path in report.write(paths, folder):
             print(f"{path} written")
-    except (OSError, ValueError, ImportError, report.ReportError) as error:
-        print(f"stepwell bench: error: {error}", file=sys.stderr)
-        return 1
+    except (ValueError, ImportError, report.ReportError) as error:
+        raise UsageError(str(error)) from None
     return 0
 
 

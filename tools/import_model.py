@@ -6,7 +6,6 @@ Exit code 0, or 1 with one message.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from stepwell.backends.errors import ArgumentError
-from stepwell.dialects.errors import StepwellError
+from stepwell.backends.program import write_tensors
 from stepwell.passes.pipeline import STAGES
-
-_FAILURES = (StepwellError, ArgumentError, OverflowError, OSError)
+from stepwell.tools.driver.command import CommandParser, concluded
+from stepwell.tools.driver.diagnostics import UsageError
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="stepwell import", description=__doc__)
+    parser = CommandParser(prog="stepwell import", description=__doc__)
     parser.add_argument("model", type=Path, help="an ONNX file")
     parser.add_argument("-o", "--out", type=Path, help="the IR (default: standard output)")
     parser.add_argument("--weights", type=Path, help="the weights, as safetensors")
@@ -57,7 +56,10 @@ def _assignment(text: str) -> tuple[str, list[int]]:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes what the command line asks for."""
-    from stepwell.frontend import onnx
+    try:
+        from stepwell.frontend import onnx
+    except ImportError as error:
+        raise UsageError(f"{error}; pip install onnx") from None
     from stepwell.frontend.executable import SEED
 
     model = onnx.load(arguments.model, seed=arguments.seed)
@@ -73,20 +75,13 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         arguments.out.write_text(text if text.endswith("\n") else text + "\n")
     if arguments.weights is not None:
-        from safetensors.numpy import save_file
-
         weights = [c for c in executable.captured if c.name != SEED]
-        save_file({c.name: np.ascontiguousarray(c.read()) for c in weights}, arguments.weights)
+        write_tensors({c.name: np.asarray(c.read()) for c in weights}, arguments.weights)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
-    try:
-        run(arguments)
-    except ImportError as error:
-        print(f"stepwell import: error: {error}; pip install onnx", file=sys.stderr)
-        return 1
-    except _FAILURES as error:
-        print(f"stepwell import: error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    def import_(_: object) -> int:
+        run(_parser().parse_args(argv))
+        return 0
+
+    return concluded("stepwell import", import_)

@@ -29,6 +29,13 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Hands the rest of the command line to a command; unknown names exit with 1."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:  # While a command is imported.
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage(), end="")
         return 0

@@ -20,15 +20,15 @@ from rich.table import Table
 
 from stepwell.backends.compiler import tuning_path
 from stepwell.backends.device import ReferenceDevice, open_device
-from stepwell.backends.errors import ArgumentError, DeviceError
 from stepwell.dialects.errors import StepwellError
 from stepwell.passes.fingerprint import Fingerprints
 from stepwell.passes.target import Target, target_named
 from stepwell.passes.tuning import Tuned, kernel_key, read_tuning, write_tuning
 from stepwell.tools.benchmarks.figures import Settings
-from stepwell.tools.driver.diagnostics import DiagnosticError, UsageError
+from stepwell.tools.driver.command import CommandParser, concluded
+from stepwell.tools.driver.diagnostics import UsageError
 from stepwell.tools.driver.models import models
-from stepwell.tools.driver.source import Source, render
+from stepwell.tools.driver.source import Source
 from stepwell.tools.driver.tables import console, number, table, words
 from stepwell.tools.tuning.isolation import kernels_of
 from stepwell.tools.tuning.search import Outcome, tune
@@ -91,16 +91,7 @@ class Tuning:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; `argv` is without the program's name."""
-    sources: dict[str, Source] = {}
-    try:
-        return _run(_parser().parse_args(argv), sources)
-    except DiagnosticError as error:
-        sys.stderr.write(render(error.diagnostic, sources))
-    except (ArgumentError, DeviceError, StepwellError, UsageError, OSError) as error:
-        print(f"stepwell tune: error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
-    return 1
+    return concluded("stepwell tune", lambda sources: _run(_parser().parse_args(argv), sources))
 
 
 def _run(args: argparse.Namespace, sources: dict[str, Source]) -> int:
@@ -113,6 +104,8 @@ def _run(args: argparse.Namespace, sources: dict[str, Source]) -> int:
         raise UsageError("STEPWELL_CACHE=0 keeps no plans: name a file with --out")
     tuning = Tuning(target, device, args.most, args.quick)
     rows = list(tuning.rows(args.names, Settings(args.device, quick=args.quick), sources))
+    if not rows:
+        raise UsageError(f"there are no kernels in {', '.join(args.names)}")
     kept = tuning.keep(path)
     if args.json == "-":
         print(_json(rows, device, target))
@@ -128,7 +121,7 @@ def _run(args: argparse.Namespace, sources: dict[str, Source]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="stepwell tune",
         description="Times every plan of each kernel on a device, and keeps those that are faster "
         "than the default. What is compiled for the device from then on follows them.",

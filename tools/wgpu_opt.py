@@ -5,7 +5,6 @@ Exit code 0, or 1 with one diagnostic per input: never a traceback, whatever the
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from argparse import Namespace
@@ -19,6 +18,7 @@ from xdsl.utils.target import Target
 
 import stepwell
 from stepwell.tools.driver.arguments import build_parser, pass_options
+from stepwell.tools.driver.command import concluded
 from stepwell.tools.driver.diagnostics import Diagnostic, DiagnosticError, UsageError
 from stepwell.tools.driver.expected import check_expected
 from stepwell.tools.driver.failures import describe
@@ -48,19 +48,17 @@ _STACKTRACE = "--mlir-print-stacktrace-on-diagnostic"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; `argv` is without the program's name."""
-    arguments = sys.argv[1:] if argv is None else argv
+    return concluded("wgpu-opt", lambda _: _contained(sys.argv[1:] if argv is None else argv))
+
+
+def _contained(argv: Sequence[str]) -> int:
+    """Runs the command; what nobody thought of is a message too."""
     try:
-        return _run(arguments)
-    except UsageError as error:
-        print(f"wgpu-opt: error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # The reader, such as `head`, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        return _run(argv)
+    except (UsageError, OSError):
+        raise
     except Exception as error:
-        if _STACKTRACE in arguments:
+        if _STACKTRACE in argv:
             raise
         print(f"wgpu-opt: error: a bug of wgpu-opt itself: {describe(error)}", file=sys.stderr)
         print(f"note: {_STACKTRACE} shows where; please report it", file=sys.stderr)
@@ -122,7 +120,6 @@ def _process(source: Source, session: Session, args: Namespace) -> bool:
 def _write(path: str, text: str, failed: bool) -> None:
     if path == "-":
         sys.stdout.write(text)
-        sys.stdout.flush()
     elif not failed:
         try:
             Path(path).write_text(text, encoding="utf-8")

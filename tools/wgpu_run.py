@@ -9,17 +9,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import numpy as np
 
 from stepwell.backends.device import open_device
-from stepwell.backends.errors import ArgumentError, DeviceError
 from stepwell.backends.program import ProgramError
-from stepwell.backends.reference import ExecutionError
 from stepwell.backends.wgpu.profiler import Profile
-from stepwell.dialects.errors import StepwellError
-from stepwell.tools.driver.diagnostics import DiagnosticError, UsageError
+from stepwell.tools.driver.command import CommandParser, concluded
+from stepwell.tools.driver.diagnostics import UsageError
 from stepwell.tools.driver.running import (
     Parameter,
     Runnable,
@@ -27,33 +25,21 @@ from stepwell.tools.driver.running import (
     module_runnable,
     program_runnable,
 )
-from stepwell.tools.driver.source import Source, read_source, render
+from stepwell.tools.driver.source import Source, read_source
 from stepwell.tools.driver.tables import console, number, table, words
 
 _EPILOG = """\
 Arguments are given in the function's order: a .npy file of the exact shape and dtype, or a number
 or true/false for an array of rank 0. Without --out the results are printed.
 """
-_EXPECTED = (UsageError, DeviceError, ArgumentError, ProgramError, StepwellError, ExecutionError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; `argv` is without the program's name."""
-    sources: dict[str, Source] = {}
-    try:
-        return _run(sys.argv[1:] if argv is None else argv, sources)
-    except DiagnosticError as error:
-        sys.stderr.write(render(error.diagnostic, sources))
-    except _EXPECTED as error:
-        print(f"wgpu-run: error: {error}", file=sys.stderr)
-    except BrokenPipeError:
-        sys.stderr.close()
-    except KeyboardInterrupt:
-        return 130
-    return 1
+    return concluded("wgpu-run", lambda sources: _run(argv, sources), ProgramError)
 
 
-def _run(argv: Sequence[str], sources: dict[str, Source]) -> int:
+def _run(argv: Sequence[str] | None, sources: dict[str, Source]) -> int:
     args = _parser().parse_args(argv)
     if args.profile and args.to is not None:
         raise UsageError("--profile times a device; --to runs in NumPy")
@@ -85,13 +71,8 @@ def _runnable(args: argparse.Namespace, device: Any, sources: dict[str, Source])
         raise UsageError(f"cannot open input file '{args.file}': {error.strerror}") from None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="wgpu-run",
         description="Runs a function of an IR file, or a program saved by stepwell, on a device.",
         epilog=_EPILOG,

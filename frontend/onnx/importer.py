@@ -146,7 +146,7 @@ class _Run:
             except NotKnownError as error:
                 self._not_known.append(error)
                 scope.failed.update(proto.output)
-            except (StepwellError, ValueError, TypeError) as error:
+            except (StepwellError, ValueError, TypeError, ArithmeticError, LookupError) as error:
                 self._problems.append(f"{node}: {error}")
                 scope.failed.update(proto.output)
 
@@ -276,6 +276,14 @@ def element_of(value: Any) -> int:
 
 
 def declared_shape(value: Any) -> list[int | str | None]:
-    """The declared sizes: numbers, names of symbols, None where nothing is said."""
+    """The declared sizes: numbers, names of symbols, None where nothing is said.
+
+    Some exporters write -1 for what is not known.
+    """
     dims = value.type.tensor_type.shape.dim
-    return [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in dims]
+    return [
+        (d.dim_value if d.dim_value >= 0 else None)
+        if d.HasField("dim_value")
+        else d.dim_param or None
+        for d in dims
+    ]

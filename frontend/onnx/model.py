@@ -236,7 +236,7 @@ class _Declared:
 
     def known(self, name: str, shape: Sequence[int | str | None] | None) -> tuple[int, ...]:
         """The shape, if all its sizes are numbers that fit. Raises: ArgumentError."""
-        if shape is None or any(not isinstance(size, int) for size in shape):
+        if shape is None or any(not isinstance(size, int) or size < 0 for size in shape):
             raise ArgumentError(f"input {name!r} has the shape {shape}: say which it is to be")
         numbers = tuple(size for size in shape if isinstance(size, int))
         self.check(name, numbers)

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
+from stepwell.backends.errors import ArgumentError
 from stepwell.dialects.errors import UnsupportedError
 from stepwell.frontend import operations as sw
 from stepwell.frontend import random
@@ -25,7 +26,9 @@ Seeds = Callable[[], np.uint32]
 
 
 def seeds(seed: int) -> Seeds:
-    """The seeds of one call after another."""
+    """The seeds of one call after another. Raises: ArgumentError for a negative one."""
+    if seed < 0:
+        raise ArgumentError(f"a seed is 0 or more, not {seed}")
     generator = np.random.default_rng(seed)
     return lambda: np.uint32(generator.integers(2**32))
 

@@ -132,6 +132,9 @@ def test_import_takes_values_that_decide_about_shapes(tmp_path: Path) -> None:
         (["--shape", "x=3,41"], "shape [3, 41]"),
         (["--shape", "x"], "'x' is not INPUT=N,N..."),
         (["--shape", "z=1", "--shape", "x=1,40"], "no input 'z'"),
+        (["--shape", "x=1,40", "--weights", "nowhere/w"], "cannot write nowhere/w"),
+        (["--shape", "x=1,40", "-o", "nowhere/m"], "'nowhere/m': No such file"),
+        (["--seed", "-1"], "a seed is 0 or more"),
     ],
 )
 def test_import_refuses_in_one_line(

@@ -71,6 +71,11 @@ def test_round_trip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(after.constants[3], before.constants[3])
 
 
+def test_a_file_that_cannot_be_written_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"cannot write .*nowhere"):
+        program().save(tmp_path / "nowhere" / "f.safetensors")
+
+
 def test_a_file_is_not_trusted_unless_asked(tmp_path: Path) -> None:
     program().save(tmp_path / "f.safetensors")
     assert not Program.load(tmp_path / "f.safetensors").kernels["scale"].trusted

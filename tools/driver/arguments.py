@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
 
+from stepwell.tools.driver.command import CommandParser
 from stepwell.tools.driver.diagnostics import UsageError
 from stepwell.tools.driver.suggest import did_you_mean
 
@@ -13,11 +13,6 @@ _EPILOG = """\
 Every pass is an option too: `--canonicalize`, `--my-pass="opt=1"`. Passes run in the order in which
 they are written; `--to` runs first.
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
 
 
 def _boolean(text: str) -> bool:
@@ -30,7 +25,7 @@ def _boolean(text: str) -> bool:
 
 def build_parser(prog: str = "wgpu-opt") -> argparse.ArgumentParser:
     """The options, without the passes' own."""
-    parser = _Parser(
+    parser = CommandParser(
         prog=prog,
         description="Reads IR, runs passes on it and prints it.",
         epilog=_EPILOG,
