@@ -159,6 +159,14 @@ def promote(name: str, *operands: ArrayLike, floating: bool = False) -> tuple[li
     return [lift(x, dtype, shape) for x in operands], all(weak for _, weak in kinds)
 
 
+def promote_numbers(name: str, *operands: ArrayLike) -> tuple[list[Tracer], bool]:
+    """Like `promote`, for arithmetic: bools count as 0 and 1."""
+    tracers, weak = promote(name, *operands)
+    if tracers[0].dtype is bool_:
+        return [cast_to(tracer, int32) for tracer in tracers], False
+    return tracers, weak
+
+
 def as_float(x: ArrayLike) -> Tracer:
     """An operand in a float dtype: integers and bools become f32."""
     return promote("float", x, floating=True)[0][0]

@@ -8,7 +8,7 @@ from string import ascii_letters
 from stepwell.dialects.array.contraction import DotGeneralOp
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.building import cast_to, emit, lift
+from stepwell.frontend.building import as_number, cast_to, emit, lift
 from stepwell.frontend.building import type_and_weakness as kind
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import result_type
@@ -31,7 +31,8 @@ def einsum(subscripts: str, /, *operands: ArrayLike) -> Array:
     inputs, output = _parse(subscripts, [lift(x).shape for x in operands])
     dtype = result_type([kind(x) for x in operands])
     terms = [
-        _plain(cast_to(lift(x), dtype), names) for x, names in zip(operands, inputs, strict=True)
+        _plain(as_number(cast_to(lift(x), dtype)), names)
+        for x, names in zip(operands, inputs, strict=True)
     ]
     sizes: dict[str, int] = {}
     for tracer, names in terms:

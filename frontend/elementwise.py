@@ -15,6 +15,7 @@ from stepwell.frontend.building import (
     emit_float,
     lift,
     promote,
+    promote_numbers,
     shape_of,
 )
 from stepwell.frontend.building import type_and_weakness as kind
@@ -24,7 +25,6 @@ from stepwell.frontend.dtypes import (
     as_dtype,
     bool_,
     float32,
-    int32,
     moved_type,
     result_type,
     uint32,
@@ -91,17 +91,9 @@ def _emit(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
     return emit(op(*[t.value for t in tracers]), weak)
 
 
-def _numbers(name: str, *operands: ArrayLike) -> tuple[list[Tracer], bool]:
-    """`promote` to at least i32: bools count as 0 and 1."""
-    tracers, weak = promote(name, *operands)
-    if tracers[0].dtype is bool_:
-        tracers, weak = [cast_to(tracer, int32) for tracer in tracers], False
-    return tracers, weak
-
-
 def _number(op: type[ElementwiseOp], *operands: ArrayLike) -> Tracer:
-    """Arithmetic on at least i32."""
-    tracers, weak = _numbers(op.name, *operands)
+    """Arithmetic on at least i32: bools count as 0 and 1."""
+    tracers, weak = promote_numbers(op.name, *operands)
     return emit(op(*[t.value for t in tracers]), weak)
 
 
@@ -155,7 +147,7 @@ def divide(x: ArrayLike, y: ArrayLike, /) -> Array:
 @operation
 def floor_divide(x: ArrayLike, y: ArrayLike, /) -> Array:
     """The largest integer that is no larger than x / y."""
-    (a, b), weak = _numbers("floor_divide", x, y)
+    (a, b), weak = promote_numbers("floor_divide", x, y)
     if a.dtype.is_float:
         return emit(e.FloorOp(emit(e.DivideOp(a.value, b.value)).value), weak)
     quotient = emit(e.DivideOp(a.value, b.value), weak)
@@ -178,9 +170,7 @@ def pow(x: ArrayLike, y: Array | int | float, /) -> Array:
 
 
 def _integer_power(x: ArrayLike, exponent: int) -> Tracer:
-    base = promote("pow", x)[0][0]
-    if base.dtype is bool_:
-        base = cast_to(base, int32)
+    base = promote_numbers("pow", x)[0][0]
     if exponent < 0:
         positive = _integer_power(promote("pow", x, floating=True)[0][0], -exponent)
         return emit_float(e.DivideOp, 1.0, positive)
@@ -411,7 +401,7 @@ def clip(x: ArrayLike, min: ArrayLike | None = None, max: ArrayLike | None = Non
         result = _number(e.MaximumOp, result, lift(min, dtype))
     if max is not None:
         result = _number(e.MinimumOp, result, lift(max, dtype))
-    return result
+    return cast_to(result, dtype)
 
 
 @operation

@@ -9,7 +9,14 @@ from stepwell.dialects.array import functions as f
 from stepwell.dialects.array import logic
 from stepwell.dialects.array.base import DTYPES
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.building import as_float, cast_to, emit, emit_float, promote
+from stepwell.frontend.building import (
+    as_float,
+    cast_to,
+    emit,
+    emit_float,
+    lift,
+    promote_numbers,
+)
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import float32
 from stepwell.frontend.elementwise import abs as absolute
@@ -209,15 +216,14 @@ def erfinv(x: ArrayLike, /) -> Array:
 @operation
 def trunc(x: ArrayLike, /) -> Array:
     """The whole part: x rounded towards 0. Integers stay as they are."""
-    tracers, weak = promote("trunc", x)
-    (value,) = tracers
-    return emit(f.TruncOp(value.value), weak) if value.dtype.is_float else value
+    value = lift(x)
+    return emit(f.TruncOp(value.value), value.weak) if value.dtype.is_float else value
 
 
 @operation
 def fmod(x: ArrayLike, y: ArrayLike, /) -> Array:
     """x - y * trunc(x / y), with the sign of x, as C's fmod and %; integers: x % 0 = 0."""
-    (a, b), weak = promote("fmod", x, y)
+    (a, b), weak = promote_numbers("fmod", x, y)
     if a.dtype.is_float:
         return emit(f.FmodOp(a.value, b.value), weak)
     whole = emit(e.DivideOp(a.value, b.value))
@@ -240,7 +246,7 @@ def copysign(x: ArrayLike, y: ArrayLike, /) -> Array:
 @operation
 def positive(x: ArrayLike, /) -> Array:
     """+x."""
-    return promote("positive", x)[0][0]
+    return lift(x)
 
 
 @operation

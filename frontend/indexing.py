@@ -16,7 +16,7 @@ from stepwell.dialects.array.base import DTYPES, whole
 from stepwell.dialects.array.shape import FlipOp, SliceOp
 from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend.array import Array, ArrayLike, Index
-from stepwell.frontend.building import axis_of, cast_to, emit, lift, reshape_to
+from stepwell.frontend.building import as_number, axis_of, cast_to, emit, lift, reshape_to
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import DTypeLike, as_dtype, int32, uint32
 from stepwell.frontend.errors import IndexingError
@@ -168,7 +168,7 @@ def take_along_axis(x: Array, indices: Array, /, *, axis: int = -1) -> Array:
 @operation
 def scatter_add(x: Array, indices: Array, updates: ArrayLike, /) -> Array:
     """x with updates[j] added to x[indices[j]]; positions may repeat, the order is fixed."""
-    base = lift(x)
+    base = as_number(x)
     where_ = positions(indices, "scatter_add")
     values = lift(updates, base.dtype, (*where_.shape, *base.shape[1:]))
     return emit(ops.ScatterAddOp(base.value, where_.value, values.value))

@@ -13,7 +13,7 @@ from stepwell.dialects.array import composite as c
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.activations import log_softmax, logsumexp, relu, softplus
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.building import as_float, emit, lift
+from stepwell.frontend.building import as_float, cast_to, emit, lift
 from stepwell.frontend.control import scan
 from stepwell.frontend.creation import arange
 from stepwell.frontend.dispatch import operation
@@ -122,7 +122,7 @@ def cross_entropy(
         weighted = logarithms if weight is None else logarithms * as_float(weight)
         soft = where(_counted(wanted, ignore_index), -weighted.mean(axis=-1), 0.0)
         loss = (1 - label_smoothing) * hard + label_smoothing * soft
-    return loss.sum() / share.sum() if reduction == "mean" else _reduced(loss, reduction)
+    return _averaged(loss, share, reduction)
 
 
 def _counted(targets: ArrayLike, ignore_index: int | None) -> Array:
@@ -145,6 +145,13 @@ def _picked(
     shares = None if weight is None else take(_of_classes(weight, classes), safe)
     share = where(counted, 1.0 if shares is None else shares, 0.0)
     return -picked * share, share
+
+
+def _averaged(loss: Array, share: Array, reduction: Reduction) -> Array:
+    """The mean is over the shares, in the dtype of the loss."""
+    if reduction != "mean":
+        return _reduced(loss, reduction)
+    return loss.sum() / cast_to(lift(share.sum()), loss.dtype)
 
 
 def _of_classes(weight: ArrayLike, classes: int) -> Tracer:
@@ -187,7 +194,7 @@ def nll_loss(
             f"{list(values.shape[:-1])}, not {list(wanted.shape)}"
         )
     loss, share = _picked(values, wanted, weight, ignore_index)
-    return loss.sum() / share.sum() if reduction == "mean" else _reduced(loss, reduction)
+    return _averaged(loss, share, reduction)
 
 
 @operation
@@ -418,7 +425,8 @@ def margin_ranking_loss(
 ) -> Array:
     """max(0, margin - y * (x - other)), y being 1 where x should be larger and else -1."""
     a, b = _pair("margin_ranking_loss", x, other)
-    return _reduced(relu(margin - as_float(y) * (a - b)), reduction)
+    lead = a - b
+    return _reduced(relu(margin - lift(y, lead.dtype) * lead), reduction)
 
 
 @operation

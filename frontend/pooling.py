@@ -13,7 +13,7 @@ from stepwell.dialects.array.convolution import WindowsOp
 from stepwell.dialects.array.shape import IotaOp, PadOp
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.building import as_float, emit, lift
+from stepwell.frontend.building import as_float, as_number, emit, lift
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.elementwise import abs as absolute
 from stepwell.frontend.elementwise import equal, maximum, where
@@ -108,6 +108,11 @@ def _positive(name: str, what: str, value: Sizes, rank: int) -> list[int]:
     return given
 
 
+def _least(x: Tracer) -> float:
+    """What no element of that dtype is below."""
+    return -inf if x.dtype.is_float else x.dtype.limits[0]
+
+
 @operation
 def max_pool(
     x: ArrayLike,
@@ -121,9 +126,9 @@ def max_pool(
     """The largest element of each window; equal ones share the gradient. The stride is by default
     the kernel's size. `ceil_mode` keeps a last window that sticks out.
     """
-    value = as_float(x)
+    value = as_number(x)
     form = _Form("max_pool", value, kernel_size, stride, padding, dilation, ceil_mode)
-    return largest(form.windows(value, -inf), axis=-1)
+    return largest(form.windows(value, _least(value)), axis=-1)
 
 
 @operation
@@ -137,12 +142,12 @@ def max_pool_with_indices(
     ceil_mode: bool = False,
 ) -> tuple[Array, Array]:
     """`max_pool`, and the i32 position of each result among its channel's spatial elements."""
-    value = as_float(x)
+    value = as_number(x)
     form = _Form("max_pool", value, kernel_size, stride, padding, dilation, ceil_mode)
     spatial = value.shape[2:]
     numbers = np.arange(prod(spatial), dtype=np.int32).reshape((1, 1, *spatial))
     places = form.windows(lift(numbers), 0)
-    windows = form.windows(value, -inf)
+    windows = form.windows(value, _least(value))
     first = argmax(windows, axis=-1, keepdims=True)
     places = lift(places).reshape((1, 1, *windows.shape[2:]))
     repeated = lift(places + first * 0)
@@ -154,7 +159,7 @@ def max_unpool(x: ArrayLike, indices: ArrayLike, /, output_size: Sequence[int]) 
     """Zeros [n, channels, output_size...] with the elements of x at the positions `indices` among
     their channel's, as `max_pool_with_indices` gives them; of equal positions the last one counts.
     """
-    value, places = as_float(x), positions(indices, "max_unpool")
+    value, places = lift(x), positions(indices, "max_unpool")
     if places.shape != value.shape or len(output_size) != value.ndim - 2:
         raise ShapeError(
             f"max_unpool: x {list(value.shape)}, indices {list(places.shape)} and output_size "
@@ -167,7 +172,7 @@ def max_unpool(x: ArrayLike, indices: ArrayLike, /, output_size: Sequence[int]) 
     own = places.reshape((n, channels, 1, count))
     last = largest(where(equal(own, number), order, -1), axis=-1)
     taken = take_along_axis(value.reshape((n, channels, count)), maximum(last, 0), axis=-1)
-    return where(last >= 0, taken, 0.0).reshape((n, channels, *output_size))
+    return where(last >= 0, taken, 0).reshape((n, channels, *output_size))
 
 
 @operation
@@ -264,9 +269,9 @@ def adaptive_avg_pool(x: ArrayLike, /, output_size: int | Sequence[int | None]) 
 @operation
 def adaptive_max_pool(x: ArrayLike, /, output_size: int | Sequence[int | None]) -> Array:
     """The largest elements of windows that cut each spatial axis into `output_size` parts."""
-    value = as_float(x)
+    value = as_number(x)
     for axis, count in enumerate(_output_sizes("adaptive_max_pool", value, output_size), 2):
         if count != value.shape[axis]:
-            windows, _ = _adaptive_windows(value, axis, count, -inf)
+            windows, _ = _adaptive_windows(value, axis, count, _least(value))
             value = lift(largest(windows, axis=axis + 1))
     return value

@@ -14,7 +14,7 @@ from stepwell.frontend.array import Array, ArrayLike, Shape
 from stepwell.frontend.building import axis_of, broadcast, cast_to, emit_float, lift, reshape_to
 from stepwell.frontend.convolution import convolved
 from stepwell.frontend.dispatch import operation
-from stepwell.frontend.dtypes import DType, DTypeLike, as_dtype, float32, int32, uint8
+from stepwell.frontend.dtypes import DTypeLike, as_dtype, float32, int32, uint8
 from stepwell.frontend.elementwise import maximum, minimum, round, where
 from stepwell.frontend.linalg import matmul
 from stepwell.frontend.reductions import max, min
@@ -101,12 +101,12 @@ def dequantize_linear(
     dtype: DTypeLike | None = None,
 ) -> Array:
     """(x - zero_point) * scale, in `dtype` (the scale's by default)."""
-    number, steps = cast_to(lift(x), int32), lift(scale)
     name = "dequantize_linear"
+    number, steps = _whole(name, x), lift(scale)
     if not steps.dtype.is_float:
         raise DTypeError(f"{name}: the scale is {steps.dtype}, not a float")
     if zero_point is not None:
-        offset = cast_to(lift(zero_point), int32)
+        offset = _whole(name, zero_point)
         number = lift(number - _spread(name, offset, number.shape, axis, block_size))
     wide = _spread(name, cast_to(steps, float32), number.shape, axis, block_size)
     target = steps.dtype if dtype is None else as_dtype(dtype)
@@ -137,18 +137,27 @@ def matmul_integer(
 
     A zero point is one number, or one for each row of x, or each column of y.
     """
-    left, right = cast_to(lift(x), int32), cast_to(lift(y), int32)
+    name = "matmul_integer"
+    left, right = _whole(name, x), _whole(name, y)
     return matmul(
-        _from_zero(left, x_zero_point, -2),
-        _from_zero(right, y_zero_point, -1),
+        _from_zero(name, left, x_zero_point, -2),
+        _from_zero(name, right, y_zero_point, -1),
     )
 
 
-def _from_zero(x: Tracer, zero_point: ArrayLike | None, axis: int) -> Array:
+def _whole(name: str, x: ArrayLike) -> Tracer:
+    """Integers as i32. Raises: DTypeError for others, which would lose their fractions."""
+    value = lift(x)
+    if value.dtype.kind != "int":
+        raise DTypeError(f"{name}: takes integers, not {value.dtype}")
+    return cast_to(value, int32)
+
+
+def _from_zero(name: str, x: Tracer, zero_point: ArrayLike | None, axis: int) -> Array:
     """x - zero_point, a vector of which is for the positions of `axis`."""
     if zero_point is None:
         return x
-    offset = cast_to(lift(zero_point), int32)
+    offset = _whole(name, zero_point)
     if offset.ndim == 1 and x.ndim > 1:
         offset = reshape_to(offset, (offset.size, *[1] * (-1 - axis)))
     return x - offset
@@ -171,16 +180,18 @@ def conv_integer(
 
     The weight's zero point is one number, or one for each output. Padding is with the zero point.
     """
-    data, kernel = cast_to(lift(x), int32), cast_to(lift(weight), int32)
-    left = lift(_from_zero(data, x_zero_point, -1))
-    right = lift(_from_zero(kernel, weight_zero_point, -kernel.ndim))
-    return convolved("conv_integer", left, right, stride, padding, dilation, groups)
+    name = "conv_integer"
+    data, kernel = _whole(name, x), _whole(name, weight)
+    left = lift(_from_zero(name, data, x_zero_point, -1))
+    right = lift(_from_zero(name, kernel, weight_zero_point, -kernel.ndim))
+    return convolved(name, left, right, stride, padding, dilation, groups)
 
 
-def _requantized(total: Array, factor: Array, zero_point: ArrayLike, dtype: DType) -> Array:
-    """round(total * factor) + zero_point, saturated."""
+def _requantized(name: str, total: Array, factor: Array, zero_point: ArrayLike) -> Array:
+    """round(total * factor) + zero_point, saturated to the zero point's dtype."""
     scaled = round(cast_to(lift(total), float32) * factor)
-    return cast_to(lift(scaled + cast_to(lift(zero_point), float32)), dtype)
+    offset = cast_to(_whole(name, zero_point), float32)
+    return cast_to(lift(scaled + offset), lift(zero_point).dtype)
 
 
 @operation
@@ -196,7 +207,7 @@ def qlinear_matmul(
     total = matmul_integer(x, y, x_zero_point, y_zero_point)
     rows = _per(x_scale, 1)
     factor = _quotient(rows * _per(y_scale, 0), cast_to(lift(scale), float32))
-    return _requantized(total, factor, zero_point, lift(zero_point).dtype)
+    return _requantized("qlinear_matmul", total, factor, zero_point)
 
 
 def _per(scale: ArrayLike, after: int) -> Array:
@@ -226,4 +237,4 @@ def qlinear_conv(
         total = total + lift(bias).reshape((-1, *[1] * rank))
     both = cast_to(lift(x_scale), float32) * _per(weight_scale, rank)
     factor = _quotient(both, cast_to(lift(scale), float32))
-    return _requantized(total, factor, zero_point, lift(zero_point).dtype)
+    return _requantized("qlinear_conv", total, factor, zero_point)

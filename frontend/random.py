@@ -96,7 +96,10 @@ def fold_in(key: Array, data: ArrayLike, /) -> Array:
     words = _key(key)
     first, second = (lift(words[i], None, (2,)) for i in range(2))
     # Draws encrypt the counters (0, i): these are others unless data is -1.
-    counter = lift(lift(data).astype(uint32) + 1, uint32, (2,))
+    number = lift(data)
+    if number.dtype.kind != "int" or number.shape:
+        raise DTypeError(f"fold_in: {number.type_text()} is no integer of rank 0")
+    counter = lift(number.astype(uint32) + 1, uint32, (2,))
     low = lift(arange(2, dtype=uint32))
     return emit(ops.ThreefryOp(first.value, second.value, counter.value, low.value))
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.building import as_float, axis_of, lift
+from stepwell.frontend.building import as_float, axis_of, cast_to, lift
 from stepwell.frontend.contractions import einsum
 from stepwell.frontend.control import while_loop
 from stepwell.frontend.creation import linspace, meshgrid, ones_like, zeros_like
@@ -444,7 +444,8 @@ def deform_conv2d(
         columns.append(stack(taken, axis=2))
     found = reshape(concat(columns, axis=1), [n, groups, inner * elements, *out])
     grouped = reshape(filters, [groups, outputs // groups, -1])
-    result = reshape(einsum("ngkyx,gfk->ngfyx", found, grouped), [n, outputs, *out])
+    product = cast_to(lift(einsum("ngkyx,gfk->ngfyx", found, grouped)), value.dtype)
+    result = reshape(product, [n, outputs, *out])
     return result if bias is None else result + reshape(bias, [-1, 1, 1])
 
 
@@ -493,7 +494,8 @@ def roi_align(
     parts = _weighted(take(value, lift(images), axis=0), points)
     total = reduce(maximum if mode == "max" else add, parts)
     sizes = [regions.shape[0], value.shape[1], bins[0], sampling_ratio, bins[1], sampling_ratio]
-    return (largest if mode == "max" else mean)(reshape(total, sizes), axis=(3, 5))
+    found = (largest if mode == "max" else mean)(reshape(total, sizes), axis=(3, 5))
+    return cast_to(lift(found), value.dtype)
 
 
 def _crossed(

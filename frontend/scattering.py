@@ -17,7 +17,7 @@ from stepwell.dialects.array.base import DTYPES
 from stepwell.dialects.array.shape import IotaOp
 from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend.array import Array, ArrayLike
-from stepwell.frontend.building import axis_of, cast_to, emit, lift
+from stepwell.frontend.building import as_number, axis_of, cast_to, emit, lift
 from stepwell.frontend.dispatch import operation
 from stepwell.frontend.dtypes import DType, bool_, int32
 from stepwell.frontend.elementwise import equal, maximum, minimum, multiply, where
@@ -105,10 +105,11 @@ def _scatter(base: Tracer, rows: Tracer, updates: Tracer, reduction: Reduction) 
 
 
 def _writable(name: str, x: ArrayLike, reduction: Reduction) -> Tracer:
+    """x in the dtype of the result: narrow integers are combined in i32."""
     value = lift(x)
     if value.dtype is bool_ and reduction != "none":
         raise DTypeError(f"{name}: bools have no reduction {reduction!r}")
-    return value
+    return value if reduction == "none" else as_number(value)
 
 
 @operation

@@ -16,6 +16,7 @@ from stepwell.dialects.array.indexing import TakeOp
 from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend.array import Array, ArrayLike, Axes, Shape
 from stepwell.frontend.building import (
+    as_number,
     axes_of,
     axis_of,
     broadcast,
@@ -170,9 +171,9 @@ def _common(name: str, arrays: Sequence[ArrayLike]) -> list[Tracer]:
 
 
 def _factors(x: ArrayLike, y: ArrayLike) -> list[Tracer]:
-    """Operands in the dtype in which they are multiplied."""
+    """Operands in the dtype in which they are multiplied: bools are counted in i32."""
     dtype = result_type([type_and_weakness(x), type_and_weakness(y)])
-    return [cast_to(lift(operand), dtype) for operand in (x, y)]
+    return [as_number(cast_to(lift(operand), dtype)) for operand in (x, y)]
 
 
 @operation

@@ -41,7 +41,10 @@ def test_the_support_tables_say_what_handlers_call() -> None:
         assert row in rows
     functions = support.functions()
     assert [name for name in operations.__all__ if f"| `sw.{name}` |" not in functions] == []
-    assert "| x * hard_sigmoid(x). | `HardSwish` | `activations_losses`" in functions
+    swish = "| x * hard_sigmoid(x). | f32, f16; others to f32 | 1, 2 | `HardSwish` |"
+    assert f"{swish} `activations_losses`" in functions
+    assert "| x == y, as bool. | any to bool | - |" in functions
+    assert "| The same elements in memory of their own. | any | 1, 2 |" in functions
     assert "| `dot_general` | f32, f16" in support.primitives()
 
 

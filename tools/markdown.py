@@ -13,8 +13,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def first_line(documented: object) -> str:
-    """What something is in a line; its first paragraph's first line."""
-    return (documented.__doc__ or "").strip().partition("\n")[0]
+    """What something is; its first paragraph's lines up to one that ends a sentence."""
+    lines = (documented.__doc__ or "").strip().partition("\n\n")[0].split("\n")
+    ends = (i for i, line in enumerate(lines, 1) if line.endswith("."))
+    return " ".join(line.strip() for line in lines[: next(ends, len(lines))])
 
 
 def _cell(text: str) -> str:

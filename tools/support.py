@@ -18,6 +18,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, cast
 
+from stepwell.tools import tried
 from stepwell.tools.markdown import first_line, table
 from stepwell.tools.tested import HOMES, public, tests
 
@@ -32,9 +33,9 @@ def functions() -> str:
     for name, function in public().items():
         if name.rpartition(".")[0] in ("sw", "sw.random"):
             operators = [op for op, made_of in _made_of().items() if function.__name__ in made_of]
-            row = (name, first_line(function), _some(operators), _tested(name))
+            row = (name, first_line(function), *_tried(name), _some(operators), _tested(name))
             families.setdefault(cast(str, function.__module__), []).append(row)
-    header = ("function", "what it computes", "ONNX operators", "tested in")
+    header = ("function", "what it computes", "dtypes", "gradients", "ONNX operators", "tested in")
     parts: list[str] = []
     for family, rows in sorted(families.items()):
         about = first_line(import_module(family))
@@ -57,6 +58,25 @@ def modules() -> str:
     )
 
 
+def _tried(name: str) -> tuple[str, str]:
+    """The dtypes and the gradients of a function of arrays."""
+    functions = tried.functions()
+    if name not in functions:
+        return "-", "-"
+    examples = _of_tests("operations.examples")
+    outcome = tried.attempt(functions[name], examples.example(name, functions[name]))
+    return outcome.dtypes_text(), outcome.orders_text()
+
+
+def _of_tests(module: str) -> Any:
+    """A module of the tests."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    try:
+        return import_module(module)
+    finally:
+        sys.path.pop(0)
+
+
 def _tested(name: str) -> str:
     """The file with most tests that call a public name: it changes seldom."""
     files = Counter(test.partition("::")[0].removeprefix("test_") for test in _tests()[name])
@@ -71,11 +91,7 @@ def _some(names: Sequence[str], most: int = 3) -> str:
 
 def primitives() -> str:
     """The operation table of the tests: every `array` operation at every stage."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    try:
-        rows: Any = import_module("operations.table").ROWS
-    finally:
-        sys.path.pop(0)
+    rows = _of_tests("operations.table").ROWS
 
     def cells(row: Any) -> tuple[str, ...]:
         dtypes = {argument.dtype for case in row.cases for argument in case.arguments}

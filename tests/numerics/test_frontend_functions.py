@@ -126,6 +126,34 @@ def test_single(name: str, kind: str) -> None:
     np.testing.assert_allclose(getattr(sw, name)(x), expected(x), rtol=1e-6, strict=True)
 
 
+def test_bools_are_counted() -> None:
+    """Arithmetic takes them as 0 and 1 in i32, products as sums do."""
+    x, y = np.array([[True, False, True], [True, True, True]]), np.ones((3, 2), bool)
+    wide = x.astype(np.int32)
+    for found in (x @ sw.asarray(y), sw.tensordot(x, y, axes=1), sw.einsum("ij,jk", x, y)):
+        np.testing.assert_array_equal(found, wide @ y.astype(np.int32), strict=True)
+    np.testing.assert_array_equal(sw.floor_divide(x, True), wide, strict=True)
+    np.testing.assert_array_equal(sw.fmod(x, True), wide * 0, strict=True)
+
+
+def test_halves_give_halves() -> None:
+    """Also where there are integers, or numbers of the function's own, beside them."""
+    x, signs = np.array([[0.5, 0.25], [0.1, 0.2]], np.float16), np.array([1, -1], np.int32)
+    image, boxes = np.ones((1, 1, 3, 3), np.float16), np.array([[0, 0, 2, 2]], np.float16)
+    kernel, offset = np.ones((1, 1, 1, 1), np.float16), np.zeros((1, 2, 3, 3), np.float16)
+    for found in (
+        sw.nll_loss(x, np.array([0, 1], np.int32)),
+        sw.cross_entropy(x, np.array([0, 1], np.int32), ignore_index=1),
+        sw.margin_ranking_loss(x[0], x[1], signs),
+        sw.roi_align(image, boxes, np.array([0], np.int32), 2, sampling_ratio=1),
+        sw.deform_conv2d(image, offset, kernel),
+    ):
+        assert found.dtype is sw.float16
+    np.testing.assert_allclose(sw.nll_loss(x, np.array([0, 1], np.int32)), -0.35, rtol=1e-3)
+    ranked = sw.margin_ranking_loss(x[0], x[1], signs, margin=0.5)
+    np.testing.assert_allclose(ranked, (0.1 + 0.55) / 2, rtol=1e-2)
+
+
 def test_gradients_of_arithmetic() -> None:
     x, y = numbers(3, 4, low=0.5, high=3), numbers(4, seed=1, low=0.6, high=2)
     for name in ("add", "subtract", "remainder"):

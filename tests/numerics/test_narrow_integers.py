@@ -151,6 +151,32 @@ def test_arithmetic_is_in_32_bits():
         sw.full((3,), 200, dtype=sw.int8)
 
 
+def test_what_moves_or_bounds_keeps_the_dtype():
+    x = sw.asarray(np.array([[-7, 3], [5, 1]]), "i4")
+    for found in (sw.trunc(x), sw.positive(x), sw.clip(x, -2, 4)):
+        assert found.dtype is sw.int4
+    assert sw.clip(x, -2, 4).tolist() == [[-2, 3], [4, 1]]
+    assert sw.clip(np.array([True, False]), True).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("dtype", ["i8", "u4", "bool"])
+def test_sums_at_positions_are_in_32_bits(dtype):
+    x, updates = sw.ones((2, 3), dtype=dtype), sw.ones((4, 3), dtype=dtype)
+    found = sw.scatter_add(x, np.array([1, 1, 0, 1], np.int32), updates)
+    np.testing.assert_array_equal(found, np.int32([[2] * 3, [4] * 3]), strict=True)
+
+
+@pytest.mark.parametrize(("reduction", "result"), [("add", 9), ("mul", 18), ("max", 6), ("min", 3)])
+def test_combined_at_positions_in_32_bits(reduction, result):
+    x, updates = sw.asarray(np.array([3, 3, 3]), "u4"), sw.asarray(np.array([6]), "u4")
+    at = np.array([1], np.int32)
+    for found in (
+        sw.scatter_elements(x, at, updates, reduction=reduction),
+        sw.scatter_nd(x, at[:, None], updates, reduction=reduction),
+    ):
+        np.testing.assert_array_equal(found, np.int32([3, result, 3]), strict=True)
+
+
 def test_narrow_positions_and_factors():
     table = sw.asarray(np.arange(12, dtype=np.int32).reshape(4, 3))
     rows = sw.asarray(np.array([3, 0], np.uint8))

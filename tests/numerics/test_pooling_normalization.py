@@ -74,6 +74,24 @@ def test_adaptive_pools(size: Any) -> None:
     compare(lambda x: sw.adaptive_max_pool(x, size), lambda x: F.adaptive_max_pool2d(x, size), x)
 
 
+def test_pools_of_integers_are_exact() -> None:
+    """Above 2 ** 24 floats would round them; nothing of the padding is larger than the least."""
+    x = np.array([[[2**24 + 1, 2**24, -(2**31), -(2**31) + 1]]], np.int32)
+    found = sw.max_pool(x, 2, padding=1)
+    np.testing.assert_array_equal(
+        found, np.int32([[[2**24 + 1, 2**24, -(2**31) + 1]]]), strict=True
+    )
+    values, places = sw.max_pool_with_indices(x, 2)
+    np.testing.assert_array_equal(values, [[[2**24 + 1, -(2**31) + 1]]])
+    unpooled = sw.max_unpool(values, places, (4,))
+    np.testing.assert_array_equal(
+        unpooled, np.int32([[[2**24 + 1, 0, 0, -(2**31) + 1]]]), strict=True
+    )
+    np.testing.assert_array_equal(sw.adaptive_max_pool(x[..., :3], 2), [[[2**24 + 1, 2**24]]])
+    assert sw.max_pool(x.astype(np.uint32), 2).dtype is sw.uint32
+    assert sw.max_pool(x.astype(np.int8), 2).dtype is sw.int32
+
+
 def test_pools_refuse_what_does_not_fit() -> None:
     x = numbers(1, 2, 4)
     with pytest.raises(ValueError, match="spans 5 elements of spatial dimension 0"):
