@@ -69,11 +69,10 @@ class Space:
 
         Returns what each lane found there.
         """
+        self._check_writable()
         index, _ = self._check(index, mask)
         shape = (*clock.shape, index.shape[-1])
-        places = np.broadcast_to(
-            index if self.base is None else index + self.base[..., None], shape
-        )
+        places = np.broadcast_to(self._places(index), shape)
         values = np.broadcast_to(value, shape)
         active = np.ones(shape, np.bool_) if mask is None else _spread(mask, shape)
         found = np.zeros(shape, self.flat.dtype)
@@ -90,14 +89,11 @@ class Space:
         self, clock: Clock, index: Array, value: Array, mask: Array | None
     ) -> tuple[Array, Array]:
         """Where the active lanes write, and what."""
-        if not self.writable:
-            raise AccessError("writes read-only memory (a constant or a host scalar)")
+        self._check_writable()
         index, beyond = self._check(index, mask)
         width = index.shape[-1]
         shape = (*clock.shape, width)
-        places = np.broadcast_to(
-            index if self.base is None else index + self.base[..., None], shape
-        )
+        places = np.broadcast_to(self._places(index), shape)
         values = np.broadcast_to(value, shape)
         keep = _keep(clock, width, mask, beyond)
         if keep is None:
@@ -107,6 +103,10 @@ class Space:
         if self.races is not None:
             self.races.write(places, clock.stamps(keep, width))
         return places, values
+
+    def _check_writable(self) -> None:
+        if not self.writable:
+            raise AccessError("writes read-only memory (a constant or a host scalar)")
 
     def _check(self, index: Array, mask: Array | None) -> tuple[Array, Array | None]:
         """The indices with 0 for masked lanes, and which of them lie in the padding.

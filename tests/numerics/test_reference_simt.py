@@ -375,16 +375,24 @@ def test_atomics_count_all_lanes():
     assert sorted(tickets.tolist()) == list(range(16))
 
 
-def test_host_scalars_are_read_only():
-    body = """
+@pytest.mark.parametrize(
+    "write",
+    [
+        "memref.store %x, %0[%zero] : memref<1xi32>",
+        '%y = "memref.atomic_rmw"(%x, %0, %zero) <{kind = 1 : i64}>'
+        " : (i32, memref<1xi32>, index) -> i32",
+    ],
+)
+def test_host_scalars_are_read_only(write: str):
+    body = f"""
   %zero = arith.constant 0 : index
-  %x = memref.load %0[%zero] : memref<1xf32>
-  memref.store %x, %0[%zero] : memref<1xf32>"""
+  %x = memref.load %0[%zero] : memref<1xi32>
+  {write}"""
     with pytest.raises(ExecutionError, match="writes read-only memory"):
         launch(
-            ["memref<1xf32>"],
+            ["memref<1xi32>"],
             body,
-            zeros(1),
+            zeros(1, np.int32),
             workgroup=1,
             attributes={0: "{kernel.scalar = 0 : i32}"},
         )
