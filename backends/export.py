@@ -57,6 +57,7 @@ from stepwell.dialects.webgpu import (
 )
 from stepwell.dialects.wgsl import ShaderOp, print_shader
 from stepwell.passes.donation import DONATED, DTYPE, NAME, SHAPE
+from stepwell.passes.to_wgsl.kernel import SUBGROUP_SIZE
 from stepwell.passes.work import BYTES, FLOPS, WRITTEN
 
 _FEATURES = {"f16": "shader-f16", "subgroups": "subgroups"}
@@ -199,7 +200,7 @@ def kernel(shader: ShaderOp) -> Kernel:
         written=_number(shader, WRITTEN),
         trusted=IN_BOUNDS in shader.attributes,
         features=tuple(_FEATURES[name] for name in _ENABLE.findall(text)),
-        subgroup_size=_number(shader, "subgroup_size") or None,
+        subgroup_size=_number(shader, SUBGROUP_SIZE) or None,
         plan=plan.data if isinstance(plan, StringAttr) else "",
     )
 

@@ -43,6 +43,7 @@ from stepwell.dialects.array.shape import ConcatenateOp, ConstantOp, FullOp, num
 from stepwell.dialects.build import clone, create
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
+from stepwell.passes.donation import DTYPE
 from stepwell.passes.linalg_forms import (
     attention_form,
     concatenation_form,
@@ -240,7 +241,7 @@ def _dtype_attributes(
 def _dtype_attribute(type_: Attribute) -> dict[str, Attribute]:
     if not isinstance(type_, TensorType) or type_ == _low(type_):
         return {}
-    return {"stepwell.dtype": StringAttr(dtype_name(type_.element_type))}
+    return {DTYPE: StringAttr(dtype_name(type_.element_type))}
 
 
 def _convert(function: func.FuncOp) -> None:

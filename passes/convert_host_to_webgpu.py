@@ -10,7 +10,8 @@ from xdsl.rewriter import Rewriter
 
 from stepwell.dialects.wgsl.module import ShaderOp
 from stepwell.passes.donation import host_functions, is_step
-from stepwell.passes.host_commands import BINDINGS, GRID, Host
+from stepwell.passes.host_commands import Host
+from stepwell.passes.to_wgsl.kernel import BINDINGS, GRID
 
 
 class ConvertHostToWebgpuPass(ModulePass):

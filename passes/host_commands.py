@@ -43,9 +43,8 @@ from stepwell.dialects.webgpu import (
 )
 from stepwell.dialects.wgsl.module import ShaderOp
 from stepwell.passes.donation import DTYPE, KIND, SHAPE, scalar_slots
+from stepwell.passes.to_wgsl.kernel import BINDINGS, GRID
 from stepwell.passes.to_wgsl.scalar_copy import scalar_copy_shader
-
-GRID, BINDINGS = "grid", "bindings"
 
 _ZERO = IntegerAttr(0, IndexType())
 _DTYPES = {element: name for name, element in DTYPES.items() if not is_unsigned(element)}

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Block
 
 from stepwell.backends.reference.errors import failure
 from stepwell.backends.reference.machine import Frame, Machine
-from stepwell.backends.reference.memory import Buffer, poison, shape_of, value_dtype
+from stepwell.backends.reference.memory import Buffer, poison, value_dtype
 from stepwell.dialects.kernel import LoopOp
 from stepwell.dialects.scanning import ScanningOp
 
@@ -18,10 +19,8 @@ from stepwell.dialects.scanning import ScanningOp
 def scan(machine: Machine, op: ScanningOp, step: Block, operands: list[Any]) -> Sequence[Any]:
     """The last carries and the stacked ys; `step` is the body, or that of the function."""
     consts, carries, xs = _split(operands, len(op.consts), len(op.carries))
-    ys = [
-        poison(shape_of(y.type), value_dtype(y.type.element_type))  # type: ignore[attr-defined]
-        for y in op.ys
-    ]
+    types = [y.type for y in op.ys if isinstance(y.type, TensorType)]
+    ys = [poison(type.get_shape(), value_dtype(type.element_type)) for type in types]
     for t in op.steps:
         if op.early is not None and not carries[0]:
             break

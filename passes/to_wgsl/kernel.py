@@ -37,6 +37,10 @@ from stepwell.passes.to_wgsl.memory import Memory, layout, load_scalar, scalars_
 from stepwell.passes.to_wgsl.packed import Packed, PackedMemory, packed_layout
 from stepwell.passes.to_wgsl.values import RULES
 
+GRID, BINDINGS, SUBGROUP_SIZE = "grid", "bindings", "subgroup_size"
+"""Attributes of a shader: its kernel's grid, the binding of each argument of the kernel (-1 for a
+host scalar), and the one subgroup size that it is right with, if there is one."""
+
 
 def convert_kernel(function: kernel.FuncOp) -> ShaderOp:
     """The shader of a scheduled kernel."""
@@ -69,10 +73,10 @@ class KernelConversion:
         self.declarations.add_op(entry)
         shader = ShaderOp(function.sym_name.data, Region(self.declarations))
         shader.attributes.update(function.attributes)
-        shader.attributes["grid"] = function.grid
+        shader.attributes[GRID] = function.grid
         if function.subgroup_size is not None:
-            shader.attributes["subgroup_size"] = function.subgroup_size
-        shader.attributes["bindings"] = DenseArrayBase.from_list(i32, bindings)
+            shader.attributes[SUBGROUP_SIZE] = function.subgroup_size
+        shader.attributes[BINDINGS] = DenseArrayBase.from_list(i32, bindings)
         shader.location = entry.location = function.location
         return shader
 
