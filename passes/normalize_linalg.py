@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects import arith, tensor
@@ -23,12 +24,12 @@ from xdsl.rewriter import Rewriter
 from stepwell.dialects.array.base import is_narrow
 from stepwell.dialects.build import clone
 from stepwell.dialects.emit import Emitter, scalar_attr
-from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.linalg_ext import InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.donation import host_functions
 from stepwell.passes.linalg_forms import fill, map_form
 from stepwell.passes.parts import copied
+from stepwell.passes.tensor_forms import refusal, reshaped, take_form
 
 _COMBINERS = (
     *(arith.AddfOp, arith.MulfOp, arith.MaximumfOp, arith.MinimumfOp, arith.AddiOp, arith.MuliOp),
@@ -41,7 +42,8 @@ class NormalizeLinalgPass(ModulePass):
     """Orders loops by the result, moves constants into bodies, makes initial values inputs.
 
     A reduction starts from the neutral element of what it combines by; another start is combined
-    with its result. `tensor.insert_slice` becomes `linalg_ext.insert_slice`.
+    with its result. Slices, reshapes, paddings and concatenations of `tensor` are generics and
+    insertions, `tensor.insert_slice` is `linalg_ext.insert_slice`.
 
     What no schedule can do is refused here, with the location of the operation.
 
@@ -75,6 +77,8 @@ class NormalizeLinalgPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in host_functions(op):
             for inner in list(function.body.block.ops):
+                take_form(inner)
+            for inner in list(function.body.block.ops):
                 if isinstance(inner, tensor.InsertSliceOp):
                     _clamp(inner)
                 elif inner.dialect_name() == "linalg" and not isinstance(inner, FillOp):
@@ -83,12 +87,12 @@ class NormalizeLinalgPass(ModulePass):
 
 def _normalize(op: Operation) -> None:
     if not isinstance(op, GenericOp):
-        raise _refusal(op, "write it as linalg.generic (linalg-generalize-named-ops does)")
+        raise refusal(op, "write it as linalg.generic (linalg-generalize-named-ops does)")
     if len(op.results) != 1 or not op.results:
-        raise _refusal(op, f"it has {len(op.results)} results; one operation for each is supported")
+        raise refusal(op, f"it has {len(op.results)} results; one operation for each is supported")
     for value in op.operands:
         if not isinstance(value.type, TensorType) or not value.type.has_static_shape():
-            raise _refusal(op, f"operand type {value.type} is no static tensor")
+            raise refusal(op, f"operand type {value.type} is no static tensor")
     _order_loops(op)
     _sink_constants(op)
     _check_narrow(op)
@@ -102,11 +106,17 @@ def _normalize(op: Operation) -> None:
 def _clamp(op: tensor.InsertSliceOp) -> None:
     """Ours clamps positions that are computed; those of MLIR's are in range, and here static."""
     if op.offsets or op.sizes or op.strides or {*op.static_strides.get_values()} - {1}:
-        raise _refusal(op, "offsets and sizes are static and strides are 1")
+        raise refusal(op, "offsets and sizes are static and strides are 1")
     offsets, sizes = op.static_offsets.get_values(), op.static_sizes.get_values()
-    if structured.shape_of(op.source) != sizes:
-        raise _refusal(op, f"its window {sizes} has not the shape of {op.source.type}")
-    insertion = InsertSliceOp(op.source, op.dest, offsets)
+    if prod(sizes) != prod(structured.shape_of(op.source)):
+        raise refusal(op, f"its window {list(sizes)} has not the elements of {op.source.type}")
+    if 0 in sizes:
+        Rewriter.replace_op(op, [], [op.dest])
+        return
+    block = op.parent_block()
+    assert block is not None
+    source = reshaped(op.source, sizes, Emitter(block, before=op, location=op.location))
+    insertion = InsertSliceOp(source, op.dest, offsets)
     insertion.location = op.location
     Rewriter.replace_op(op, insertion)
 
@@ -116,7 +126,7 @@ def _order_loops(op: GenericOp) -> None:
     flags, result = structured.reduction_flags(op), structured.output_map(op).results
     parallel = [expr.position for expr in result if isinstance(expr, AffineDimExpr)]
     if len(parallel) < len(result) or sorted(parallel) != [i for i, f in enumerate(flags) if not f]:
-        raise _refusal(op, "its output map does not give every parallel loop one dimension")
+        raise refusal(op, "its output map does not give every parallel loop one dimension")
     order = [*parallel, *(loop for loop, reduced in enumerate(flags) if reduced)]
     if order == sorted(order):
         return
@@ -148,7 +158,7 @@ def _sink_constants(op: GenericOp) -> None:
                 continue
             if value not in copies:
                 if not isinstance(value.owner, arith.ConstantOp):
-                    raise _refusal(op, "its body uses a scalar from outside; make it an input")
+                    raise refusal(op, "its body uses a scalar from outside; make it an input")
                 copy = clone(value.owner, {})
                 assert block.first_op is not None
                 block.insert_op_before(copy, block.first_op)
@@ -168,20 +178,20 @@ def _check_narrow(op: GenericOp) -> None:
         if isinstance(inner, _MOVING) or not inner.results:
             continue
         if is_narrow(type_ := inner.results[0].type):
-            raise _refusal(op, f"{inner.name} computes in {type_}; compute in i32 and truncate")
+            raise refusal(op, f"{inner.name} computes in {type_}; compute in i32 and truncate")
 
 
 def _check_reduction(op: GenericOp) -> None:
     fill = op.outputs[0].owner
     if not isinstance(fill, FillOp) or not isinstance(fill.inputs[0].owner, arith.ConstantOp):
-        raise _refusal(op, "a reduction starts from a linalg.fill with a constant")
+        raise refusal(op, "a reduction starts from a linalg.fill with a constant")
     (result,) = structured.terminator(op).operands
     accumulator = op.body.block.args[-1]
     combine = result.owner
     if not isinstance(combine, _COMBINERS):
-        raise _refusal(op, f"a reduction ends in one of {_combiner_names()}")
+        raise refusal(op, f"a reduction ends in one of {_combiner_names()}")
     if list(combine.operands).count(accumulator) != 1 or not accumulator.has_one_use():
-        raise _refusal(op, f"{combine.name} does not join the accumulator to another value")
+        raise refusal(op, f"{combine.name} does not join the accumulator to another value")
 
 
 def _start_neutral(op: GenericOp) -> None:
@@ -222,7 +232,3 @@ def _read_initial_value(op: GenericOp) -> None:
 
 def _block_of(value: SSAValue) -> Block | None:
     return value.owner if isinstance(value.owner, Block) else value.owner.parent_block()
-
-
-def _refusal(op: Operation, reason: str) -> UnsupportedError:
-    return UnsupportedError(f"{where(op.location)}{op.name}: {reason}")

@@ -62,6 +62,15 @@ def blur(x: Tensor, terms: int = 1) -> Tensor:
     return ROUNDINGS.of(x, 1 + math.sqrt(max(terms, 1)) / 2, UNIT["f32"])
 
 
+def steep_tanh(x: Tensor) -> Tensor:
+    """tanh, whose slope is computed from the rounded result: 1 - y ** 2."""
+    if ROUNDINGS.generator is None:
+        return torch.tanh(x)
+    y = torch.tanh(x).detach()
+    moved = ROUNDINGS.of(y, 2, UNIT["f32"]) - y
+    return torch.tanh(x + moved / (1 - y * y).clip(min=1e-3))
+
+
 def wrapped(x: Tensor, dtype: str) -> Tensor:
     """Integers modulo the size of their dtype."""
     if dtype not in INTEGERS or x.dtype == torch.bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from array_maker import MOST_ELEMENTS, ROUNDINGS, UNIT, Maker, UnfitError, blur
+from array_maker import MOST_ELEMENTS, ROUNDINGS, UNIT, Maker, UnfitError, blur, steep_tanh
 from array_rules import over
 from torch import Tensor
 
@@ -356,7 +356,7 @@ def scanned(m: Maker) -> None:
                 y = blur(c * t[i], c.numel()).sum()
                 c = c * 0.7 + t[i]
             else:
-                c = torch.tanh(c + t[i] * w)
+                c = steep_tanh(c + t[i] * w)
                 y = c
             c = ROUNDINGS.of(c, 8, UNIT[dtype])
             found.append(ROUNDINGS.of(y, 4, UNIT[dtype]))

@@ -23,6 +23,7 @@ from array_maker import (
     mixed,
     number,
     representable,
+    steep_tanh,
     wrapped,
 )
 from torch import Tensor
@@ -40,7 +41,7 @@ UNARY: dict[str, tuple[str, Callable[[Tensor], Tensor], float]] = {
     "reciprocal": ("sw.reciprocal(2.0 + sw.cos({0}))", lambda x: 1 / (2 + x.cos()), 8),
     "sin": ("sw.sin({0})", torch.sin, 8),
     "cos": ("sw.cos({0})", torch.cos, 8),
-    "tanh": ("sw.tanh({0})", torch.tanh, 4),
+    "tanh": ("sw.tanh({0})", steep_tanh, 4),
     "erf": ("sw.erf({0})", torch.erf, 4),
     "negative": ("-{0}", torch.neg, 1),
     "square": ("sw.square({0})", torch.square, 2),

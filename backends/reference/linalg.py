@@ -277,6 +277,19 @@ def _static_insert_slice(
     frame: Frame, op: tensor.InsertSliceOp, operands: list[Any]
 ) -> Sequence[Any]:
     update, destination, *computed = operands
+    result = np.array(destination)
+    result[_window(op, computed)] = update.reshape(op.static_sizes.get_values())
+    return (result,)
+
+
+def _extract_slice(frame: Frame, op: tensor.ExtractSliceOp, operands: list[Any]) -> Sequence[Any]:
+    source, *computed = operands
+    return (source[_window(op, computed)].reshape(shape_of(op.result.type)),)
+
+
+def _window(
+    op: tensor.InsertSliceOp | tensor.ExtractSliceOp, computed: Sequence[Any]
+) -> tuple[slice, ...]:
     if computed:
         raise failure(op, "offsets, sizes and strides are static")
     window = zip(
@@ -285,14 +298,29 @@ def _static_insert_slice(
         op.static_strides.get_values(),
         strict=True,
     )
-    places = tuple(slice(start, start + size * step, step) for start, size, step in window)
-    result = np.array(destination)
-    result[places] = update
-    return (result,)
+    return tuple(slice(start, start + size * step, step) for start, size, step in window)
+
+
+def _pad(frame: Frame, op: tensor.PadOp, operands: list[Any]) -> Sequence[Any]:
+    source, *computed = operands
+    ending = op.region.block.last_op
+    value = ending.operands[0].owner if ending is not None else None
+    if computed or not isinstance(value, arith.ConstantOp):
+        raise failure(op, "widths are static, and what it pads with is an arith.constant")
+    widths = zip(op.static_low.get_values(), op.static_high.get_values(), strict=True)
+    number: Any = value.value
+    return (np.pad(source, [*widths], constant_values=number.value.data),)
+
+
+def _concat(frame: Frame, op: tensor.ConcatOp, operands: list[Any]) -> Sequence[Any]:
+    return (np.concatenate(operands, op.dim.value.data),)
 
 
 HANDLERS: Handlers = {
     tensor.InsertSliceOp: _static_insert_slice,
+    tensor.ExtractSliceOp: _extract_slice,
+    tensor.PadOp: _pad,
+    tensor.ConcatOp: _concat,
     InsertSliceOp: _insert_slice,
     LinalgStructuredOperation: _structured,
     FillOp: _fill,

@@ -179,8 +179,68 @@ func.func @strided(%u: tensor<2x3xf32>, %x: tensor<2x8xf32>) -> tensor<2x8xf32> 
 
 // -----
 
+// CHECK-LABEL: @fewer_dimensions
+// CHECK:       %[[ROW:.*]] = linalg.generic {{.*}} ins(%u : tensor<3xf32>)
+// CHECK:       linalg_ext.insert_slice %[[ROW]] into %x offsets [0, 0] : (tensor<1x3xf32>, tensor<2x8xf32>)
 func.func @fewer_dimensions(%u: tensor<3xf32>, %x: tensor<2x8xf32>) -> tensor<2x8xf32> {
-  // expected-error @below {{tensor.insert_slice: its window (1, 3) has not the shape of tensor<3xf32>}}
   %0 = tensor.insert_slice %u into %x[0, 0] [1, 3] [1, 1] : tensor<3xf32> into tensor<2x8xf32>
   func.return %0 : tensor<2x8xf32>
+}
+
+// -----
+
+func.func @too_few(%u: tensor<3xf32>, %x: tensor<2x8xf32>) -> tensor<2x8xf32> {
+  // expected-error @below {{tensor.insert_slice: its window [2, 3] has not the elements of tensor<3xf32>}}
+  %0 = tensor.insert_slice %u into %x[0, 0] [2, 3] [1, 1] : tensor<3xf32> into tensor<2x8xf32>
+  func.return %0 : tensor<2x8xf32>
+}
+
+// -----
+
+// Slices and reshapes are views.
+
+// CHECK-LABEL: @views
+// CHECK:       affine_map<(d0, d1) -> (((d0 * 2) + 1), (d1 + 3))>
+// CHECK:       ins(%x : tensor<4x8xf32>) outs(%{{.*}} : tensor<2x1xf32>)
+// CHECK:       affine_map<(d0) -> (d0, 0)>
+// CHECK:       affine_map<(d0) -> ((d0 floordiv 8), (d0 mod 8))>
+// CHECK:       affine_map<(d0, d1, d2) -> (d0, ((d1 * 4) + d2))>
+func.func @views(%x: tensor<4x8xf32>) -> (tensor<2xf32>, tensor<32xf32>, tensor<4x2x4xf32>) {
+  %0 = tensor.extract_slice %x[1, 3] [2, 1] [2, 1] : tensor<4x8xf32> to tensor<2xf32>
+  %1 = tensor.collapse_shape %x [[0, 1]] : tensor<4x8xf32> into tensor<32xf32>
+  %2 = tensor.expand_shape %x [[0], [1, 2]] output_shape [4, 2, 4] : tensor<4x8xf32> into tensor<4x2x4xf32>
+  func.return %0, %1, %2 : tensor<2xf32>, tensor<32xf32>, tensor<4x2x4xf32>
+}
+
+// -----
+
+// CHECK-LABEL: @pad
+// CHECK:       %[[X:.*]] = tensor.extract %x[%{{.*}}]
+// CHECK:       arith.select %{{.*}}, %[[X]], %{{.*}} : f32
+// CHECK-NOT:   tensor.pad
+func.func @pad(%x: tensor<4xf32>) -> tensor<7xf32> {
+  %two = arith.constant 2.0 : f32
+  %0 = tensor.pad %x low[1] high[2] {
+  ^bb0(%i: index):
+    tensor.yield %two : f32
+  } : tensor<4xf32> to tensor<7xf32>
+  func.return %0 : tensor<7xf32>
+}
+
+// -----
+
+// CHECK-LABEL: @concat
+// CHECK:       %[[FIRST:.*]] = linalg_ext.insert_slice %x into %{{.*}} offsets [0]
+// CHECK:       linalg_ext.insert_slice %y into %[[FIRST]] offsets [4]
+func.func @concat(%x: tensor<4xf32>, %y: tensor<3xf32>) -> tensor<7xf32> {
+  %0 = tensor.concat dim(0) %x, %y : (tensor<4xf32>, tensor<3xf32>) -> tensor<7xf32>
+  func.return %0 : tensor<7xf32>
+}
+
+// -----
+
+func.func @computed(%x: tensor<8xf32>, %i: index) -> tensor<3xf32> {
+  // expected-error @below {{tensor.extract_slice: offsets, sizes, strides and shapes are static}}
+  %0 = tensor.extract_slice %x[%i] [3] [1] : tensor<8xf32> to tensor<3xf32>
+  func.return %0 : tensor<3xf32>
 }
