@@ -60,7 +60,7 @@ def test_tables() -> None:
     assert "copy bandwidth 4,000 GB/s, multiply-adds in f32 50 TFLOP/s." in text
     assert "`stepwell bench NAME --device gpu`" in text
     assert "| `compile.gpt.cold` | \\|compile.gpt.cold\\| | 900 ms | 60 | 1,234 | within" in text
-    assert "| within 2000 ms: aim |" in text
+    assert "| within 2,000 ms: aim |" in text
     assert "Of 3 bars, 2 are met with room, 0 are met and 1 are missed; 1 were not" in text
     assert "PyTorch's**: `speed.softmax-8`." in text
     assert "### Matrix products\n\n![Matrix products: shares of the roof](roof.svg)\n\n|" in text

@@ -44,7 +44,7 @@ EXAMPLES: dict[str, Example] = {
     "affine_grid": of(Varied((1, 2, 3)), (1, 2, 2, 2)),
     "alibi_bias": of(2, 3, 3),
     "arange": of(3, dtype=DTYPE),
-    "astype": of(MATRIX, "f32"),
+    "astype": of(MATRIX, DTYPE),
     "attention_mask": of(3, 4, is_causal=True),
     "avg_pool": of(IMAGES, 2),
     "batch_norm": of(IMAGES, Varied((2,)), Varied((2,)), Varied((2,)), Varied((2,))),

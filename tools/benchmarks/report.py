@@ -37,10 +37,12 @@ _HEAD = """\
 Written by `stepwell bench --report`, from what `stepwell bench --json` measured. Nothing here is
 written by hand.
 
-A ratio is the peer's time over Stepwell's, measured in the same run: above 1, Stepwell is faster.
-"Copy" is the share of the device's copy bandwidth, measured by a copy written by hand in the same
-run: the least bytes that the row can move, at that bandwidth, over its time. A bar is met (*pass*),
-met with room (*aim*) or missed (*short*).
+A *ratio* is the peer's time over Stepwell's, measured in the same run: above 1, Stepwell is faster.
+*copy* is the share of the device's copy bandwidth, measured by a copy written by hand in the same
+run: the least bytes that the row can move, at that bandwidth, over its time. *rate* is what the row
+computes in its time, or the least bytes that it moves. *bars* are what is asked of a row: a ratio
+(`0.8 x torch`), a share (`0.7 of copy`) or a time. A bar is met (*pass*), met with room (*aim*) or
+missed (*short*).
 
 The pictures show the share of the roof that a row reaches. The roof of what moves memory is the
 copy; that of what computes is the lower of two rates: its operations while its least bytes are
@@ -136,7 +138,7 @@ def _options(document: Mapping[str, Any]) -> str:
 def _peaks(rows: Iterable[Row]) -> str:
     bandwidth, flops = peaks(rows)
     texts = [f"copy bandwidth {bandwidth:,.0f} GB/s"] if bandwidth else []
-    texts += [f"multiply-adds in f32 {flops / 1e3:,.3g} TFLOP/s"] if flops else []
+    texts += [f"multiply-adds in f32 {_flops(flops)}"] if flops else []
     return f"The device's own limits in this run: {', '.join(texts)}.\n" if texts else ""
 
 
@@ -221,7 +223,11 @@ def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _time(value: float | None, unit: str) -> str:
-    return "" if value is None else f"{value:.4g} {unit}".rstrip()
+    if value is None:
+        return ""
+    if unit == "ms" and value >= 1e4:
+        value, unit = value / 1e3, "s"
+    return f"{value:,.4g} {unit}".rstrip()
 
 
 def _ratio(row: Row, peer: str) -> str:
@@ -231,8 +237,17 @@ def _ratio(row: Row, peer: str) -> str:
 def _rate(row: Row) -> str:
     more = row["more"]
     if more.get("gflops"):
-        return f"{more['gflops'] / 1e3:,.3g} TFLOP/s"
-    return f"{more['gb_per_s']:,.0f} GB/s" if more.get("gb_per_s") else ""
+        return _flops(more["gflops"])
+    return f"{_digits(more['gb_per_s'])} GB/s" if more.get("gb_per_s") else ""
+
+
+def _flops(giga: float) -> str:
+    return f"{_digits(giga / 1e3)} TFLOP/s" if giga >= 1e3 else f"{_digits(giga)} GFLOP/s"
+
+
+def _digits(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _count(row: Row, name: str) -> str:
