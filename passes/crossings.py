@@ -18,6 +18,8 @@ from stepwell.passes import structured
 from stepwell.passes.domain import Domain
 from stepwell.passes.groups import Group, Groups
 from stepwell.passes.index import Atom, linearize
+from stepwell.passes.schedules.frame import extents
+from stepwell.passes.schedules.reduction_plans import rows_read
 from stepwell.passes.structured import Kind, shape_of, sources, tensors_read
 from stepwell.passes.target import Target
 
@@ -39,21 +41,17 @@ def crossed(groups: Groups, across: Group, along: Group, target: Target) -> list
     group = groups.united(along, across, crossings)
     if group is None or {fold.op for fold in group.domain.crossings} != crossings:
         return None
-    return [group] if _suits(group, target) else None
+    return [group] if _suits(group.domain, target) else None
 
 
-def _suits(group: Group, target: Target) -> bool:
-    """Whether threads have registers for a row and its sums, and few enough buffers are bound."""
-    domain = group.domain
-    length = prod(variable.hi + 1 for variable in domain.reduced)
-    rows = prod(variable.hi + 1 for variable in domain.parallel)
-    tensors = [v for v in domain.inputs() if structured.size_of(v) >= rows * length]
-    live = length * (len(tensors) + len(domain.crossings))
+def _suits(domain: Domain, target: Target) -> bool:
+    """Whether threads have registers for a row and its sums."""
+    tensors = rows_read(domain)
+    live = prod(extents(domain.reduced)) * (len(tensors) + len(domain.crossings))
     (last,) = domain.reduced[-1].terms or (None,)
     return (
         bool(domain.crossings)
         and live <= target.row_registers * target.row_threads
-        and group.buffers <= target.max_storage_buffers
         # Each is read once, along the rows.
         and all(len(domain.places[value]) == 1 for value in tensors)
         and all(_stride(domain, value, last) == 1 for value in tensors)

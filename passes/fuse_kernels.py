@@ -164,7 +164,7 @@ class _Outlining:
         name = self.kernels.get(key)
         if name is None:
             name = self.kernels[key] = f"{kind.value}_{len(self.kernels)}"
-            kernel = _kernel(name, members, inputs, outputs, arg_attrs)
+            kernel = _outlined(name, members, inputs, outputs, arg_attrs)
             self.module.body.block.insert_op_before(kernel, self.function)
         return name
 
@@ -185,13 +185,14 @@ class _Outlining:
         return self.host[value]
 
 
-def _kernel(
+def _outlined(
     name: str,
     members: Sequence[Operation],
     inputs: Sequence[SSAValue],
     outputs: Sequence[SSAValue],
     arg_attrs: Sequence[Mapping[str, Attribute]],
 ) -> FuncOp:
+    """A kernel of copies of the members."""
     block = Block(arg_types=[value.type for value in inputs])
     mapping: dict[SSAValue, SSAValue] = dict(zip(inputs, block.args, strict=True))
     for argument, value in zip(block.args, inputs, strict=True):

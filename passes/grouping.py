@@ -26,8 +26,7 @@ class Grouping:
     """Decides the groups of one function."""
 
     def __init__(self, function: func.FuncOp, max_buffers: int):
-        self.groups = Groups(function)
-        self.max_buffers = max_buffers
+        self.groups = Groups(function, max_buffers)
         self.kinds: dict[Operation, Kind] = {}
         self.follows: dict[Operation, bool] = {}
         self.costly: dict[Operation, bool] = {}
@@ -72,8 +71,8 @@ class Grouping:
         if op.result.first_use is None:
             return
         returned = any(isinstance(use.operation, func.ReturnOp) for use in op.result.uses)
-        self._start(op, [Boundary.RETURNED if returned else Boundary.WINDOW])
-        self.groups.wholes.setdefault(op.destination, []).append(self.groups.all[-1])
+        group = self._start(op, [Boundary.RETURNED if returned else Boundary.WINDOW])
+        self.groups.wholes.setdefault(op.destination, []).append(group)
 
     def _place(self, op: GenericOp | FillOp) -> None:
         (result,) = op.results
@@ -102,13 +101,14 @@ class Grouping:
             reasons.append(refusal)
         self._start(op, reasons)
 
-    def _start(self, op: GenericOp | FillOp | InsertSliceOp, reasons: list[Boundary]) -> None:
+    def _start(self, op: GenericOp | FillOp | InsertSliceOp, reasons: list[Boundary]) -> Group:
         """Gives an operation a group of its own, for these reasons."""
         (result,) = op.results
         group = self.groups.new()
         self.groups.add(op, group, stored=True)
         group.boundaries[result] = reasons
         self.groups.run_before(group, self.groups.followers(result))
+        return group
 
     def _no_inline(
         self, op: GenericOp | FillOp, kind: Kind, readers: list[Group]
@@ -189,7 +189,7 @@ class Grouping:
         return self._too_many_buffers(op, group, stored)
 
     def _too_many_buffers(self, op: Operation, group: Group, stored: bool) -> Boundary | None:
-        fits = self._buffers(op, group, stored) <= self.max_buffers
+        fits = self._buffers(op, group, stored) <= self.groups.max_buffers
         return None if fits else Boundary.BUFFERS
 
     def _buffers(self, op: Operation, group: Group, stored: bool) -> int:

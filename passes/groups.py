@@ -42,11 +42,6 @@ class Group:
         self.bit = 1 << self.number
 
     @property
-    def buffers(self) -> int:
-        """Buffers that its kernel binds at most."""
-        return len(self.domain.inputs()) + len(self.domain.outputs)
-
-    @property
     def only_sums(self) -> bool:
         """Whether it stores the results of its reductions, and nothing computed from them."""
         results = {fold.op.results[0] for fold in self.domain.folds}
@@ -56,8 +51,9 @@ class Group:
 class Groups:
     """The groups of one function."""
 
-    def __init__(self, function: func.FuncOp):
+    def __init__(self, function: func.FuncOp, max_buffers: int):
         self.block = function.body.block
+        self.max_buffers = max_buffers
         self.position = {op: index for index, op in enumerate(self.block.ops)}
         self.all: list[Group] = []
         """In the order in which they were made: consumers before producers."""
@@ -173,7 +169,10 @@ class Groups:
         return any(g.bit & after & ~bits and g.after & bits for g in self.all)
 
     def settle(self, group: Group, stored: Sequence[SSAValue], of: Sequence[Group]) -> bool:
-        """Gives a group made `of` others its domain, which stores values; whether it has one."""
+        """Gives a group made `of` others a domain that stores these values.
+
+        Returns: whether there is one, and its kernel binds few enough buffers.
+        """
         try:
             group.domain = Domain.of(self.in_order(group), stored)
         except UnsupportedError:
@@ -182,10 +181,10 @@ class Groups:
         group.boundaries = {
             value: known.get(value, [Boundary.SHARED]) for value in group.domain.outputs
         }
-        return True
+        return len(group.domain.inputs()) + len(group.domain.outputs) <= self.max_buffers
 
     def united(self, one: Group, other: Group, early: set[Operation]) -> Group | None:
-        """One group in place of two, if launches stay acyclic and its members share a domain."""
+        """One group in place of two, if launches stay acyclic and its members share a kernel."""
         if self.between(one, other):
             return None
         after = (one.after | other.after) & ~(one.bit | other.bit)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from math import prod
 
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Operation
 
-from stepwell.passes import structured
-from stepwell.passes.domain import Domain
 from stepwell.passes.groups import Group, Groups
+from stepwell.passes.schedules.frame import extents
+from stepwell.passes.schedules.reduction_plans import rows_read, whole_rows
 from stepwell.passes.structured import Kind
 from stepwell.passes.target import Target
 
@@ -24,31 +24,23 @@ from stepwell.passes.target import Target
 def side_by_side(groups: Groups, group: Group, other: Group, target: Target) -> list[Group] | None:
     """One group for two that read the same and reduce it in the same loops."""
     joined = groups.united(group, other, set()) if other.only_sums else None
-    fits = joined is not None and joined.buffers <= target.max_storage_buffers
-    return [joined] if joined is not None and fits else None
+    return None if joined is None else [joined]
 
 
 def _is_long(group: Group, target: Target) -> bool:
     """Whether a group writes whole rows that are longer than registers can hold."""
     domain = group.domain
-    if domain.kind is not Kind.REDUCTION or domain.crossings or not _whole(domain):
+    if domain.kind is not Kind.REDUCTION or domain.crossings or not whole_rows(domain):
         return False
-    rows = prod(variable.hi + 1 for variable in domain.parallel)
-    length = prod(variable.hi + 1 for variable in domain.reduced)
-    tensors = sum(structured.size_of(value) >= rows * length for value in domain.inputs())
-    return length * tensors > target.row_registers * target.row_threads
-
-
-def _whole(domain: Domain) -> list[SSAValue]:
-    """What a kernel stores of every element of its rows."""
-    return [value for value, place in domain.outputs.items() if domain.spans_rows(place)]
+    read = prod(extents(domain.reduced)) * len(rows_read(domain))
+    return read > target.row_registers * target.row_threads
 
 
 def moved(groups: Groups, across: Group, along: Group, target: Target) -> list[Group] | None:
     """The sums of `along`, and `across` with the whole rows that it wrote, if that can be."""
     if not _is_long(along, target) or across.after & along.bit or groups.between(along, across):
         return None
-    whole = _whole(along.domain)
+    whole = whole_rows(along.domain)
     folds = {fold.op for fold in along.domain.folds}
     others = [value for value in along.domain.outputs if value not in whole]
     sums, columns = Group(along.number), Group(across.number)
@@ -66,7 +58,4 @@ def moved(groups: Groups, across: Group, along: Group, target: Target) -> list[G
     ]
     if not groups.settle(columns, [*across.domain.outputs, *whole], (along, across)):
         return None
-    if not groups.settle(sums, kept, (along, across)):
-        return None
-    fits = max(columns.buffers, sums.buffers) <= target.max_storage_buffers
-    return [sums, columns] if fits else None
+    return [sums, columns] if groups.settle(sums, kept, (along, across)) else None

@@ -92,7 +92,7 @@ def plans(domain: Domain, target: Target) -> list[Plan]:
     """
     rows = prod(extents(domain.parallel)) // domain.team
     length = prod(extents(domain.reduced))
-    read = _rows_read(domain)
+    read = rows_read(domain)
     tensors = max(1, len(read) + len(domain.crossings))
     bits = [element_bits(structured.element_type(value)) for value in read]
     wide = sum(bits) / (8 * len(bits)) if bits else ELEMENT_BYTES
@@ -294,7 +294,7 @@ def written_while_folding(domain: Domain) -> bool:
     return True
 
 
-def _rows_read(domain: Domain) -> list[SSAValue]:
+def rows_read(domain: Domain) -> list[SSAValue]:
     """The inputs that differ along rows and from row to row, the largest ones."""
     size = prod(extents(domain.parallel)) * prod(extents(domain.reduced))
     return [value for value in domain.inputs() if structured.size_of(value) >= size]
@@ -302,7 +302,7 @@ def _rows_read(domain: Domain) -> list[SSAValue]:
 
 def _beside_rows(domain: Domain) -> int:
     """How many inputs differ along rows but are the same for several of them: gains, biases."""
-    own = _rows_read(domain)
+    own = rows_read(domain)
     return sum(
         value not in own and any(map(domain.spans_rows, domain.places[value]))
         for value in domain.inputs()
