@@ -12,7 +12,7 @@ from stepwell.dialects.array.logic import CastOp
 from stepwell.dialects.array.shape import BroadcastOp, ConstantOp, FullOp, ReshapeOp
 from stepwell.dialects.errors import DTypeError, ShapeError
 from stepwell.frontend import tracing
-from stepwell.frontend.array import Array, ArrayLike, Axes, Shape
+from stepwell.frontend.array import Array, ArrayLike, Axes, NumPyArray, Shape
 from stepwell.frontend.dtypes import (
     DType,
     Scalar,
@@ -45,7 +45,7 @@ def type_and_weakness(x: ArrayLike) -> tuple[DType, bool]:
         return x.dtype, False
     if isinstance(x, bool | int | float) and not isinstance(x, np.generic):
         return scalar_dtype(x), True
-    return dtype_of(np.asarray(x).dtype), False
+    return dtype_of(_checked_array(x).dtype), False
 
 
 def shape_of(x: ArrayLike) -> Shape:
@@ -92,7 +92,8 @@ def _lift_array(x: ArrayLike) -> Tracer:
     if isinstance(x, Tracer):
         return trace().own(x)
     if not isinstance(x, Array):
-        x = _checked_array(x)
+        values = _checked_array(x)
+        x = Array(to_numpy(values), dtype_of(values.dtype))
     small = x.size <= CONSTANT_LIMIT and not x.varies and isinstance(x.data, np.ndarray)
     if small:
         constant = ConstantOp(x.numpy(), DTYPES[(int32 if x.dtype.is_narrow else x.dtype).name])
@@ -100,11 +101,12 @@ def _lift_array(x: ArrayLike) -> Tracer:
     return Tracer(trace(), trace().capture(x, lambda: _capture(x)))
 
 
-def _checked_array(x: ArrayLike) -> Array:
+def _checked_array(x: ArrayLike) -> NumPyArray:
+    """An operand of no class of ours, as NumPy's. Raises: DTypeError for what has no numbers."""
     array = np.asarray(x)
-    if array.dtype == object:
+    if array.dtype.kind in "OSU":
         raise DTypeError(f"a {type(x).__name__} is no operand: pass arrays or numbers")
-    return Array(to_numpy(array), dtype_of(array.dtype))
+    return array
 
 
 def _capture(array: Array) -> tuple[Tracer, Captured]:

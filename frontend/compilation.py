@@ -24,7 +24,7 @@ from stepwell.dialects.build import clone
 from stepwell.frontend.array import Array
 from stepwell.frontend.building import lift
 from stepwell.frontend.executable import Executable, Runner, Signature, Spec
-from stepwell.frontend.tracing import Trace, Traced, Tracer, located, tracing
+from stepwell.frontend.tracing import Trace, Traced, Tracer, blamed, located, tracing
 from stepwell.frontend.tree import Structure, flatten, paths
 from stepwell.passes.collector import collector_frozen
 
@@ -61,7 +61,8 @@ def _trace_call(
         trace.argument(s.shape, s.dtype, name, s.weak) for s, name in zip(specs, names, strict=True)
     ]
     with tracing(trace):
-        leaves, results = flatten(function(inputs))
+        with blamed():
+            leaves, results = flatten(function(inputs))
         result_names = paths(results)
         with located(trace):
             tracers = [_result(leaf, name) for leaf, name in zip(leaves, result_names, strict=True)]

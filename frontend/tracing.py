@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Container, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from traceback import walk_tb
+from types import FrameType
 from typing import Any, NoReturn
 
 from xdsl.dialects import func
@@ -48,11 +50,20 @@ _LOCATIONS: dict[tuple[str, int], LocationAttr] = {}
 def user_location() -> LocationAttr:
     """The file and line of the innermost frame that is not Stepwell's."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-    while frame.f_code.co_filename.startswith(_PACKAGE):
+    while not _own(frame):
         if frame.f_back is None:
             return UNKNOWN_LOC
         frame = frame.f_back
-    key = frame.f_code.co_filename, frame.f_lineno
+    return _place(frame, frame.f_lineno)
+
+
+def _own(frame: FrameType) -> bool:
+    """Whether a frame is the user's."""
+    return not frame.f_code.co_filename.startswith(_PACKAGE)
+
+
+def _place(frame: FrameType, line: int) -> LocationAttr:
+    key = frame.f_code.co_filename, line
     location = _LOCATIONS.get(key)
     if location is None:
         location = FileLineColLoc(StringAttr(key[0]), IntAttr(key[1]), IntAttr(0))
@@ -355,6 +366,19 @@ class located:  # noqa: N801 - used as a function, and entered for every operati
             prefix = where(self.trace.emitter.location)
             if not str(error).startswith(prefix):
                 raise type(error)(prefix + str(error)) from None
+
+
+@contextmanager
+def blamed() -> Generator[None]:
+    """Errors within carry the innermost of the user's lines between here and where they arose."""
+    try:
+        yield
+    except StepwellError as error:
+        lines = [_place(frame, line) for frame, line in walk_tb(error.__traceback__) if _own(frame)]
+        if not lines or str(error).startswith(tuple(map(where, lines))):
+            raise
+        told = type(error)(where(lines[-1]) + str(error))
+        raise told.with_traceback(error.__traceback__) from None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import stepwell as sw
+from stepwell import nn
 from stepwell.frontend import operations
 
 
@@ -187,6 +188,11 @@ WRONG: list[tuple[Callable[[], Any], int, str]] = [
     (lambda: sw.concat([sw.zeros((2, 2)), sw.zeros((2, 3))]), here(), r"\[2, 3\]"),
     (lambda: sw.exp(sw.zeros(3)).reshape(2), here(), "3 elements"),
     (lambda: sw.jit(lambda x: x.astype("u32") + -1)(X), here(), "-1 does not fit u32"),
+    (lambda: sw.jit(lambda x: nn.Sequential(nn.BatchNorm2d(3))(x))(X), here(), "has not rank 4"),
+    (lambda: sw.jit(lambda x: nn.LSTM(4, 2)(x))(X), here(), r"LSTM: takes \[length"),
+    (lambda: sw.jit(lambda x: nn.functional.cross_entropy(x, X[0]))(X), here(), "targets"),
+    (lambda: sw.jit(lambda x: x + None)(X), here(), "a NoneType is no operand"),
+    (lambda: sw.asarray(X) + "x", here(), "a str is no operand"),
 ]  # fmt: skip
 
 
