@@ -22,9 +22,12 @@ from stepwell.frontend.tree import flatten, tree_map, unflatten
 
 __all__ = [
     "SGD",
+    "Adagrad",
     "Adam",
     "AdamW",
     "Optimizer",
+    "RMSprop",
+    "clip_grad_norm",
 ]
 
 Tree = Any
@@ -176,6 +179,97 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
     ):
         super().__init__(lr, betas, eps, weight_decay)
+
+
+class RMSprop(Optimizer):
+    """Tieleman and Hinton, 2012: v = alpha * v + (1 - alpha) * g ** 2; b = g / (sqrt(v) + eps),
+    to which with a momentum its share of the last b is added; p -= lr * b.
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ):
+        super().__init__(lr, weight_decay)
+        if not 0 <= alpha < 1:
+            raise ValueError(f"RMSprop: alpha {alpha} is not from 0 to below 1")
+        self.alpha, self.eps, self.momentum = alpha, eps, momentum
+
+    def init(self, params: Tree) -> dict[str, Tree]:
+        names = ("v", "momentum") if self.momentum else ("v",)
+        return {name: tree_map(_zeros_like, params) for name in names}
+
+    def scalars(self, lr: Any, step: Any) -> dict[str, Any]:
+        return {"lr": lr}
+
+    def leaf(
+        self, gradient: Array, param: Array, state: Mapping[str, Array], scalars: Scalars
+    ) -> tuple[Array, dict[str, Array]]:
+        if self.weight_decay:
+            gradient = gradient + self.weight_decay * param
+        v = self.alpha * state["v"] + (1 - self.alpha) * gradient * gradient
+        direction = gradient / (v**0.5 + self.eps)
+        new = {"v": v}
+        if self.momentum:
+            new["momentum"] = direction = self.momentum * state["momentum"] + direction
+        return param - scalars["lr"] * direction, new
+
+
+class Adagrad(Optimizer):
+    """Duchi, Hazan and Singer, 2011: s += g ** 2; p -= lr / (1 + (step - 1) * lr_decay) * g /
+    (sqrt(s) + eps).
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ):
+        super().__init__(lr, weight_decay)
+        self.lr_decay, self.eps = lr_decay, eps
+        self.initial_accumulator_value = initial_accumulator_value
+
+    def init(self, params: Tree) -> dict[str, Tree]:
+        def first(x: Array) -> Array:
+            return Array(np.full(x.shape, self.initial_accumulator_value, x.dtype.numpy))
+
+        return {"sum": tree_map(first, params)}
+
+    def scalars(self, lr: Any, step: Any) -> dict[str, Any]:
+        return {"lr": lr / (1 + (step - 1) * self.lr_decay)}
+
+    def leaf(
+        self, gradient: Array, param: Array, state: Mapping[str, Array], scalars: Scalars
+    ) -> tuple[Array, dict[str, Array]]:
+        if self.weight_decay:
+            gradient = gradient + self.weight_decay * param
+        total = state["sum"] + gradient * gradient
+        return param - scalars["lr"] * (gradient / (total**0.5 + self.eps)), {"sum": total}
+
+
+def clip_grad_norm(grads: Tree, max_norm: float) -> tuple[Tree, Array]:
+    """The gradients times min(1, max_norm / (norm + 1e-6)), and `norm`, the root of the sum of the
+    squares of all their elements, in f32 (PyTorch's `clip_grad_norm_`).
+    """
+    from stepwell.frontend.elementwise import minimum
+    from stepwell.frontend.linalg import vector_norm
+    from stepwell.frontend.shaping import stack
+
+    norms = [vector_norm(gradient.astype("f32")) for gradient in flatten(grads)[0]]
+    norm = vector_norm(stack(norms))
+    share = minimum(max_norm / (norm + 1e-6), 1.0)
+
+    def clipped(gradient: Array) -> Array:
+        return gradient * share.astype(gradient.dtype)
+
+    return tree_map(clipped, grads), norm
 
 
 def _bias_correction(beta: float, step: Any) -> Any:

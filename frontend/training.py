@@ -11,7 +11,7 @@ from stepwell.frontend.array import Array
 from stepwell.frontend.errors import check_kind
 from stepwell.frontend.executable import Executable
 from stepwell.frontend.nn.module import Module, functional_call
-from stepwell.frontend.optim import Optimizer
+from stepwell.frontend.optim import Optimizer, clip_grad_norm
 from stepwell.frontend.transformations import Jit, value_and_grad
 from stepwell.frontend.tree import flatten, paths, unflatten
 
@@ -26,11 +26,19 @@ class TrainStep:
     batch shape compiles a new program; new values of `optimizer.lr` do not.
     """
 
-    def __init__(self, model: Module, loss: Loss, optimizer: Optimizer, device: str | None = None):
+    def __init__(
+        self,
+        model: Module,
+        loss: Loss,
+        optimizer: Optimizer,
+        device: str | None = None,
+        max_norm: float | None = None,
+    ):
         check_kind("train_step", model, Module)
         check_kind("train_step", optimizer, Optimizer)
         self.model = model
         self.optimizer = optimizer
+        self.max_norm = max_norm
         self.steps = 0
         self._parameters = {
             name: parameter
@@ -53,6 +61,8 @@ class TrainStep:
                 return loss(functional_call(self.model, values, batch[:-1]), batch[-1])
 
             value, gradients = value_and_grad(objective)(params)
+            if self.max_norm is not None:
+                gradients, _ = clip_grad_norm(gradients, self.max_norm)
             new_params, new_state = self.optimizer.apply(gradients, state, params, scalars)
             return value, new_params, new_state
 
@@ -101,12 +111,19 @@ class TrainStep:
 
 
 def train_step(
-    model: Module, loss: Loss, optimizer: Optimizer, *, device: str | None = None
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    *,
+    device: str | None = None,
+    max_norm: float | None = None,
 ) -> TrainStep:
     """A training step of a model: `loss(model(*inputs), target)`, its gradient, and the update.
+
+    With `max_norm` gradients are scaled down to that norm over all (`optim.clip_grad_norm`).
 
     step = sw.train_step(model, sw.nn.functional.cross_entropy, sw.optim.Adam(lr=1e-3))
     for x, y in batches:
         loss = step(x, y)
     """
-    return TrainStep(model, loss, optimizer, device)
+    return TrainStep(model, loss, optimizer, device, max_norm)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import floor
+from typing import Literal
 
 from stepwell.dialects.errors import ShapeError
 from stepwell.frontend import activations as a
-from stepwell.frontend import attention, losses, sampling, windows
+from stepwell.frontend import attention, indexing, losses, sampling, shaping, windows
 from stepwell.frontend import convolution as c
 from stepwell.frontend import elementwise as e
 from stepwell.frontend import normalization as n
@@ -72,6 +73,9 @@ __all__ = [
     "mish",
     "mse_loss",
     "nll_loss",
+    "normalize",
+    "one_hot",
+    "pad",
     "pairwise_distance",
     "poisson_nll_loss",
     "prelu",
@@ -195,6 +199,35 @@ def rms_norm(
 def embedding(indices: Array, weight: ArrayLike) -> Array:
     """The rows of `weight` that `indices` name."""
     return a.embedding(weight, indices)
+
+
+def normalize(x: ArrayLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Array:
+    """x / max(p-norm of x along `dim`, eps)."""
+    return n.normalize(x, ord=p, axis=dim, eps=eps)
+
+
+def one_hot(indices: Array, num_classes: int) -> Array:
+    """1 at the position that each index names on a new last axis, 0 elsewhere, as i32."""
+    return indexing.one_hot(indices, num_classes, dtype="i32")
+
+
+_PADS: dict[str, Literal["constant", "reflect", "edge", "wrap"]] = {
+    "constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap",
+}  # fmt: skip
+
+
+def pad(x: Array, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Array:
+    """x with `pad` elements around it: before and after for each axis, from the last one on.
+
+    They are `value`, or by `mode` reflect, replicate or circular.
+    """
+    if mode not in _PADS:
+        raise ValueError(f"pad: mode {mode!r} is none of {', '.join(_PADS)}")
+    pairs = [(before, after) for before, after in zip(pad[::2], pad[1::2], strict=False)]
+    if len(pad) % 2 or len(pairs) > x.ndim:
+        raise ShapeError(f"pad: {list(pad)} has no pairs for the last axes of {list(x.shape)}")
+    widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]
+    return shaping.pad(x, widths, mode=_PADS[mode], value=value)
 
 
 def dropout(x: Array, p: float = 0.5, training: bool = True) -> Array:

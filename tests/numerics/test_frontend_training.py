@@ -107,6 +107,12 @@ OPTIMIZERS: list[tuple[optim.Optimizer, Callable[[Any, Any], Any]]] = [
     (optim.Adam(0.01, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1),
      lambda o, p: o.Adam(p, 0.01, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1)),
     (optim.AdamW(0.01, weight_decay=0.1), lambda o, p: o.AdamW(p, 0.01, weight_decay=0.1)),
+    (optim.RMSprop(), lambda o, p: o.RMSprop(p)),
+    (optim.RMSprop(0.02, alpha=0.9, weight_decay=0.1, momentum=0.5),
+     lambda o, p: o.RMSprop(p, 0.02, alpha=0.9, weight_decay=0.1, momentum=0.5)),
+    (optim.Adagrad(), lambda o, p: o.Adagrad(p)),
+    (optim.Adagrad(0.1, 0.05, 0.01, 0.2),
+     lambda o, p: o.Adagrad(p, 0.1, 0.05, 0.01, initial_accumulator_value=0.2)),
 ]  # fmt: skip
 
 
@@ -137,6 +143,27 @@ def test_ten_steps_agree_with_torch(
     for name, value in theirs.state_dict().items():
         close(model.state_dict()[name], value)
     assert step.compiled == 1
+
+
+@pytest.mark.parametrize("most", [0.01, 100.0])
+def test_clipped_gradients_agree_with_torch(most: float) -> None:
+    torch = pytest.importorskip("torch")
+    model = mlp()
+    theirs = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+    theirs.load_state_dict({n: torch.tensor(np.array(v)) for n, v in model.state_dict().items()})
+    x, y = np.random.default_rng(1).normal(size=(4, 6)).astype(np.float32), np.arange(4) % 3
+    torch.nn.functional.cross_entropy(theirs(torch.tensor(x)), torch.tensor(y)).backward()
+    gradients = sw.grad(lambda p: f.cross_entropy(nn.functional_call(model, p, (x,)), y))(
+        dict(model.named_parameters())
+    )
+    clipped, norm = optim.clip_grad_norm(gradients, most)
+    close(norm, torch.nn.utils.clip_grad_norm_(theirs.parameters(), most))
+    for name, parameter in theirs.named_parameters():
+        close(clipped[name], parameter.grad)
+    sw.train_step(model, f.cross_entropy, optim.SGD(0.1), max_norm=most)(x, y)
+    torch.optim.SGD(theirs.parameters(), 0.1).step()
+    for name, value in theirs.state_dict().items():
+        close(model.state_dict()[name], value)
 
 
 def test_optimizers_are_pure_functions() -> None:

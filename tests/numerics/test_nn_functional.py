@@ -29,6 +29,13 @@ ROWS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("pairwise_distance", (X, numbers(3, 4, seed=1)), {}),
     ("pairwise_distance", (X, numbers(3, 4, seed=1)), {"p": 1.0}),
     ("pairwise_distance", (X, numbers(3, 4, seed=1)), {"p": 3.0, "eps": 1e-3}),
+    ("normalize", (X,), {}),
+    ("normalize", (X,), {"p": 1.0, "dim": 0}),
+    ("pad", (X,), {"pad": (1, 2), "value": 3.0}),
+    ("pad", (X,), {"pad": (1, 0, 2, 3)}),
+    ("pad", (numbers(1, 2, 3, 4),), {"pad": (3, 1, 2, 0), "mode": "reflect"}),
+    ("pad", (numbers(1, 2, 3, 4),), {"pad": (5, 1, 2, 0), "mode": "replicate"}),
+    ("pad", (numbers(1, 2, 3, 4),), {"pad": (4, 1, 2, 0), "mode": "circular"}),
     ("embedding", (np.array([[0, 4], [2, 4]], np.int32), numbers(5, 3)), {}),
 ]
 
@@ -40,6 +47,22 @@ def test_functions(name: str, arrays: Any, options: dict[str, Any]) -> None:
         lambda *given: getattr(theirs, name)(*given, **options),
         *arrays, rtol=1e-4, atol=1e-5,
     )  # fmt: skip
+
+
+def test_padding_refuses() -> None:
+    with pytest.raises(ValueError, match="mode 'edge' is none of constant, reflect"):
+        mine.pad(sw.ones((2, 3)), (1, 1), mode="edge")
+    for widths in ((1, 1, 1), (1,) * 6):
+        with pytest.raises(ValueError, match="no pairs for the last axes"):
+            mine.pad(sw.ones((2, 3)), widths)
+
+
+def test_one_hot() -> None:
+    indices = np.array([[0, 2], [1, 1]])
+    expected = theirs.one_hot(torch.tensor(indices), 3)
+    found = mine.one_hot(sw.asarray(indices), 3)
+    assert found.dtype is sw.int32
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_normalization_over_the_last_axes() -> None:
