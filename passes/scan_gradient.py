@@ -204,7 +204,7 @@ class ReverseScan:
 
 def worth_reading(
     again: Sequence[Operation], kept: Callable[[SSAValue], SSAValue]
-) -> list[SSAValue]:
+) -> Sequence[SSAValue]:
     """What a gradient, which does `again` what went before, had better read than compute.
 
     That is what is costly or computed from what is costly: what the gradient reads itself, or the
