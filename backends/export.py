@@ -162,7 +162,11 @@ class _Export:
             for binding, buffer in enumerate(op.buffers)
             if isinstance(buffer.owner, SliceOp)
         )
-        return Dispatch(op.shader_name, buffers, cast(Triple, op.grid.get_values()), slices)
+        counts = None
+        if op.counts is not None and op.place is not None:
+            counts = self.index[op.counts], op.place.value.data
+        grid = cast(Triple, op.grid.get_values())
+        return Dispatch(op.shader_name, buffers, grid, slices, counts)
 
     def _of_argument(self, position: int) -> Attributes:
         return _attributes(self.function.arg_attrs, position)

@@ -33,7 +33,7 @@ import safetensors.numpy
 from stepwell.backends.decoding import MisfitError, decode
 
 Access = Literal["read", "read_write", "uniform"]
-BufferKind = Literal["input", "output", "temporary", "constant", "scalars"]
+BufferKind = Literal["input", "output", "temporary", "constant", "scalars", "counts"]
 DType = Literal[
     "f32", "f16", "i32", "u32", "bool", "i16", "u16", "i8", "u8", "i4", "u4", "i2", "u2"
 ]
@@ -70,9 +70,11 @@ FEATURES = ("shader-f16", "subgroups")
 """What a kernel may require of a device, by WebGPU's names."""
 
 FORMAT = "stepwell-program"
-VERSION = 3
+VERSION = 4
 MAX_GRID = 65_535
 MAX_COMMANDS = 1 << 24
+COUNTS_BYTES = 12
+"""Bytes of one grid in a counts buffer."""
 SLICE_ALIGNMENT = 256
 """Of the byte at which a slice begins, which all devices allow."""
 MAX_LOOPS = 16
@@ -146,7 +148,8 @@ class Buffer:
 
     input: the caller's array. output: new at every call. temporary: the program's own, reused from
     call to call, without contents at its start. constant: `Program.constants` has its contents.
-    scalars: the uniform buffer of host scalars, a multiple of 16 bytes.
+    scalars: the uniform buffer of host scalars, a multiple of 16 bytes. counts: the program's own,
+    for grids that the device decides.
     """
 
     bytes: int
@@ -197,12 +200,17 @@ class Slice:
 
 @dataclass(frozen=True)
 class Dispatch:
-    """Run `kernel` over `grid` workgroups, with `buffers[i]`, or a slice of it, at binding `i`."""
+    """Run `kernel` over `grid` workgroups, with `buffers[i]`, or a slice of it, at binding `i`.
+
+    With `counts`, a counts buffer and a byte, three words there are the grid when it runs: `grid`,
+    or zeros.
+    """
 
     kernel: str
     buffers: tuple[int, ...]
     grid: Triple
     slices: tuple[Slice, ...] = ()
+    counts: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -308,7 +316,7 @@ class Program:
 
     @property
     def dispatches(self) -> int:
-        """The number of kernels that one call runs at least."""
+        """The number of kernels that one call runs at least, with those that the device skips."""
         return _times(self.commands, Dispatch)
 
     @property
@@ -331,7 +339,7 @@ class Program:
         _check_buffers(self)
         _check_interface(self)
         donated = {i.buffer for i in self.inputs if i.donated}
-        writable = [b.kind in ("output", "temporary") for b in self.buffers]
+        writable = [b.kind in ("output", "temporary", "counts") for b in self.buffers]
         for index in donated:
             if index is not None:
                 writable[index] = True
@@ -592,6 +600,15 @@ def _check_dispatch(
             "read_write" not in (earlier, access) or command.buffers.count(index) == 1,
             f"{here}: {label} is bound twice and written",
         )
+    if command.counts is not None:
+        index, place = command.counts
+        _require(0 <= index < len(program.buffers), f"{where}: there is no buffer {index}")
+        label = buffer_label(program, index)
+        _require(
+            program.buffers[index].kind == "counts" and index not in command.buffers,
+            f"{where}: its grid cannot be in {label}",
+        )
+        _check_place(program, where, index, COUNTS_BYTES, (place, 0), 4, count)
     for slice in command.slices:
         here = f"{where}, binding {slice.binding}"
         _require(

@@ -42,6 +42,7 @@ from xdsl.ir import (
 )
 from xdsl.irdl import (
     AnyAttr,
+    AttrSizedOperandSegments,
     IRDLOperation,
     ParsePropInAttrDict,
     VarConstraint,
@@ -69,7 +70,7 @@ from xdsl.utils.exceptions import VerifyException
 from stepwell.dialects.build import initialize
 from stepwell.dialects.emit import scalar_attr, vector_type
 from stepwell.dialects.isolation import Isolated
-from stepwell.dialects.scanning import CalleeIsStep, CallingOp
+from stepwell.dialects.scanning import CalleeIsStep, CallingOp, RepeatingOp
 
 SCALAR = "kernel.scalar"
 """Argument attribute: the value is host scalar number `slot` of the program."""
@@ -274,7 +275,7 @@ class LaunchOp(IRDLOperation):
 
 
 @irdl_op_definition
-class LoopOp(CallingOp):
+class LoopOp(RepeatingOp):
     """Runs a private function of the host again and again, on memrefs.
 
     Step t calls it with the consts, the carries and copies of xs[t]. What it returns is copied:
@@ -290,7 +291,9 @@ class LoopOp(CallingOp):
 
     traits = traits_def(CalleeIsStep())
 
-    assembly_format = "$callee " + CallingOp.FORMAT + "`ys` `(` ($ys^ `:` type($ys))? `)` attr-dict"
+    assembly_format = (
+        "$callee " + RepeatingOp.FORMAT + "`ys` `(` ($ys^ `:` type($ys))? `)` attr-dict"
+    )
 
     def __init__(
         self, callee: str, consts: Sequence[SSAValue], carries: Sequence[SSAValue],
@@ -298,6 +301,16 @@ class LoopOp(CallingOp):
         reverse: UnitAttr | None, early: UnitAttr | None,
     ):  # fmt: skip
         super().__init__(callee, [consts, carries, xs, ys], None, length, reverse, early)
+
+    @property
+    def read(self) -> Sequence[SSAValue]:
+        """The memory that it reads and does not change."""
+        return (*self.consts, *self.xs)
+
+    @property
+    def written(self) -> Sequence[SSAValue]:
+        """The memory that it changes."""
+        return (*self.carries, *self.ys)
 
     def check_step(self, inputs: Sequence[Attribute], outputs: Sequence[Attribute]) -> None:
         taken = len(self.consts) + len(self.carries) + len(self.xs)
@@ -313,6 +326,54 @@ class LoopOp(CallingOp):
             assert isinstance(value.type, MemRefType)
             if value.type.get_shape()[:1] != (self.length.value.data,):
                 raise VerifyException(f"kernel.loop: {value.type} has not one slice for each step")
+
+
+@irdl_op_definition
+class WhenOp(CallingOp):
+    """Runs a private function of the host if the condition, a bool, is true.
+
+    What the function returns is then in `results`; else nobody knows what is there.
+    """
+
+    name = "kernel.when"
+    condition = operand_def(MemRefType)
+    inputs = var_operand_def(MemRefType)
+    outputs = var_operand_def(MemRefType)
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+    traits = traits_def(CalleeIsStep())
+
+    assembly_format = (
+        "$condition `:` type($condition) $callee `(` ($inputs^ `:` type($inputs))? `)` "
+        "`results` `(` ($outputs^ `:` type($outputs))? `)` attr-dict"
+    )
+
+    def __init__(
+        self,
+        callee: str,
+        condition: SSAValue,
+        inputs: Sequence[SSAValue],
+        outputs: Sequence[SSAValue],
+    ):
+        super().__init__(
+            operands=[condition, inputs, outputs],
+            properties={"callee": SymbolRefAttr(callee)},
+        )
+
+    @property
+    def read(self) -> Sequence[SSAValue]:
+        """The memory that it reads."""
+        return (self.condition, *self.inputs)
+
+    @property
+    def written(self) -> Sequence[SSAValue]:
+        """The memory that it writes, or leaves as it is."""
+        return self.outputs
+
+    def check_step(self, inputs: Sequence[Attribute], outputs: Sequence[Attribute]) -> None:
+        types = [v.type for v in self.inputs], [v.type for v in self.outputs]
+        if (list(inputs), list(outputs)) != types:
+            raise VerifyException(f"{self.name}: the types are not those of {self.callee}")
 
 
 @irdl_attr_definition
@@ -529,6 +590,7 @@ Kernel = Dialect(
         ReturnOp,
         LaunchOp,
         LoopOp,
+        WhenOp,
         FromElementsOp,
         *VECTOR_FORMS.values(),
         SubgroupReduceOp,

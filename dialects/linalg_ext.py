@@ -15,9 +15,11 @@ from xdsl.dialects.builtin import (
     DenseArrayBase,
     FloatAttr,
     IntegerAttr,
+    SymbolRefAttr,
     TensorType,
     UnitAttr,
     f32,
+    i1,
     i32,
     i64,
 )
@@ -30,12 +32,13 @@ from xdsl.irdl import (
     result_def,
     traits_def,
     var_operand_def,
+    var_result_def,
 )
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from stepwell.dialects.bounds import Bound, BoundedOp, Bounds, bounds_of, verify_bounds, visible
-from stepwell.dialects.scanning import CalleeIsStep, CallingOp, ScanningOp
+from stepwell.dialects.scanning import CalleeIsStep, CallingOp, RepeatingOp, ScanningOp
 
 
 class AttendingOp(BoundedOp, ABC):
@@ -259,7 +262,7 @@ class InsertSliceOp(IRDLOperation):
 
 
 @irdl_op_definition
-class ScanOp(ScanningOp, CallingOp):
+class ScanOp(ScanningOp, RepeatingOp):
     """carry, ys[t] = callee(consts, carry, xs[t]) for each t in turn; the last carry and all ys.
 
     The callee is a private function of the module. Its arguments are the consts, the carries and a
@@ -280,6 +283,47 @@ class ScanOp(ScanningOp, CallingOp):
         super().__init__(callee, [consts, carries, xs], types, length, reverse, early)
 
 
+@irdl_op_definition
+class WhenOp(CallingOp):
+    """What the callee computes of the inputs if the condition holds; else nobody knows what.
+
+    The callee is a private function of the module, which need not run if the condition is false.
+    """
+
+    name = "linalg_ext.when"
+    condition = operand_def(TensorType(i1, []))
+    inputs = var_operand_def(AnyTensorTypeConstr)
+    outputs = var_result_def(AnyTensorTypeConstr)
+
+    traits = traits_def(Pure(), CalleeIsStep())
+
+    assembly_format = (
+        "$condition $callee `(` $inputs `)` attr-dict `:` functional-type(operands, results)"
+    )
+
+    def __init__(
+        self,
+        callee: str,
+        condition: SSAValue,
+        inputs: Sequence[SSAValue],
+        types: Sequence[Attribute],
+    ):
+        super().__init__(
+            operands=[condition, inputs],
+            result_types=[types],
+            properties={"callee": SymbolRefAttr(callee)},
+        )
+
+    def check_step(self, inputs: Sequence[Attribute], outputs: Sequence[Attribute]) -> None:
+        types = [v.type for v in self.inputs], [v.type for v in self.outputs]
+        if (list(inputs), list(outputs)) != types:
+            raise VerifyException(f"{self.name}: the types are not those of {self.callee}")
+
+
+HostOp = ScanOp | WhenOp
+"""What the host does with functions: no kernel, but something between kernels."""
+
+
 def _shape(value: SSAValue) -> tuple[int, ...]:
     assert isinstance(value.type, TensorType)
     return value.type.get_shape()
@@ -292,5 +336,5 @@ def _element(value: SSAValue) -> Attribute:
 
 LinalgExt = Dialect(
     "linalg_ext",
-    [AttentionOp, AttentionQueryGradientOp, AttentionKeyGradientOp, InsertSliceOp, ScanOp],
+    [AttentionOp, AttentionQueryGradientOp, AttentionKeyGradientOp, InsertSliceOp, ScanOp, WhenOp],
 )

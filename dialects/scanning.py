@@ -1,4 +1,4 @@
-"""What the operations that scan share, at `array` with a body and below it with a function."""
+"""What operations with bodies share: at `array` these are regions, below it functions."""
 
 from __future__ import annotations
 
@@ -68,10 +68,23 @@ class CalleeIsStep(SymbolUserOpInterface):
         op.check_step(type.inputs.data, type.outputs.data)
 
 
-class CallingOp(SteppingOp, ABC):
-    """One whose step is a private function of the module."""
+class CallingOp(IRDLOperation, ABC):
+    """What runs a private function of the module."""
 
     callee = prop_def(FlatSymbolRefAttrConstr)
+
+    @property
+    def step(self) -> str:
+        """The name of the function."""
+        return self.callee.root_reference.data
+
+    @abstractmethod
+    def check_step(self, inputs: Sequence[Attribute], outputs: Sequence[Attribute]) -> None:
+        """Raises: VerifyException unless a function of these types goes with the operands."""
+
+
+class RepeatingOp(CallingOp, SteppingOp, ABC):
+    """One whose step is a private function of the module."""
 
     def __init__(
         self, callee: str, operands: Sequence[Sequence[SSAValue]],
@@ -88,11 +101,6 @@ class CallingOp(SteppingOp, ABC):
                 "early": early,
             },
         )
-
-    @property
-    def step(self) -> str:
-        """The name of the function."""
-        return self.callee.root_reference.data
 
 
 class ScanningOp(SteppingOp, ABC):

@@ -18,6 +18,12 @@ and results (`stepwell.shape`, `stepwell.dtype`). A loop runs its commands again
       webgpu.dispatch @step [1, 1, 1](%x, %h)
     }
 
+A dispatch with `counts` has the grid that three words of a buffer say: the one it gives, or zeros.
+
+    %c = webgpu.buffer "counts", 256
+    webgpu.dispatch @counts_1 [1, 1, 1](%c, %grids, %taken)
+    webgpu.dispatch @branch [64, 1, 1](%x, %y) counts %c[0]
+
 What moves through a buffer in steps of whole 256 bytes need not be copied: it is bound in place.
 
     webgpu.loop 10 {
@@ -54,6 +60,7 @@ from xdsl.ir import (
     TypeAttribute,
 )
 from xdsl.irdl import (
+    AttrSizedOperandSegments,
     IRDLOperation,
     irdl_attr_definition,
     irdl_op_definition,
@@ -79,6 +86,9 @@ MAX_WORKGROUPS = 65_535
 
 SLOT_BYTES = 4
 """Bytes of one host scalar in the scalars buffer."""
+
+COUNTS_BYTES = 12
+"""Bytes of one grid in a counts buffer."""
 
 SLICE_ALIGNMENT = 256
 """Of the byte at which a binding begins (WebGPU's default limit)."""
@@ -112,6 +122,8 @@ class BufferKind(StrEnum):
     """Never written; its contents are known."""
     SCALARS = "scalars"
     """The uniform buffer of the host scalars."""
+    COUNTS = "counts"
+    """How many workgroups dispatches have, where the device decides: three words each."""
 
 
 @irdl_attr_definition
@@ -265,20 +277,39 @@ class _CalleeIsShader(SymbolUserOpInterface):
 
 @irdl_op_definition
 class DispatchOp(IRDLOperation):
-    """Runs a shader over a grid of workgroups, with `buffers[i]` at binding `i` of group 0."""
+    """Runs a shader over a grid of workgroups, with `buffers[i]` at binding `i` of group 0.
+
+    With `counts`, over the grid that three words of that buffer say, from byte `place` on: when it
+    runs, these are `grid` or zeros.
+    """
 
     name = "webgpu.dispatch"
 
     callee = prop_def(FlatSymbolRefAttrConstr)
     grid = prop_def(DenseArrayBase.constr(i32))
     buffers = var_operand_def(BUFFER)
+    counts = opt_operand_def(BUFFER)
+    place = opt_prop_def(IntegerAttr.constr(i64))
 
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
     traits = traits_def(_CalleeIsShader())
-    assembly_format = "$callee $grid `(` $buffers `)` attr-dict"
+    assembly_format = "$callee $grid `(` $buffers `)` (`counts` $counts^ `[` $place `]`)? attr-dict"
 
-    def __init__(self, callee: str, grid: DenseArrayBase[IntegerType], buffers: Sequence[SSAValue]):
+    def __init__(
+        self,
+        callee: str,
+        grid: DenseArrayBase[IntegerType],
+        buffers: Sequence[SSAValue],
+        counts: tuple[SSAValue, int] | None = None,
+    ):
+        buffer, place = counts or (None, None)
         super().__init__(
-            operands=[buffers], properties={"callee": SymbolRefAttr(callee), "grid": grid}
+            operands=[buffers, buffer],
+            properties={
+                "callee": SymbolRefAttr(callee),
+                "grid": grid,
+                "place": None if place is None else IntegerAttr(place, i64),
+            },
         )
 
     @property
@@ -291,6 +322,17 @@ class DispatchOp(IRDLOperation):
             raise VerifyException(
                 f"webgpu.dispatch: grid {grid} is not three numbers from 1 to {MAX_WORKGROUPS:,}"
             )
+        if (self.counts is None) != (self.place is None):
+            raise VerifyException("webgpu.dispatch: counts are a buffer and where they begin there")
+        if self.counts is not None and self.place is not None:
+            source, place = self.counts.owner, self.place.value.data
+            if not isinstance(source, BufferOp) or source.kind.data != BufferKind.COUNTS:
+                raise VerifyException("webgpu.dispatch: counts come from a counts buffer")
+            size = source.size.value.data
+            if place % SLOT_BYTES or not 0 <= place <= size - COUNTS_BYTES:
+                raise VerifyException(
+                    f"webgpu.dispatch: counts from byte {place} on in a buffer of {size} bytes"
+                )
 
     def verify_bindings(self, accesses: Sequence[str]) -> None:
         """Check the buffers against what the shader does with each."""

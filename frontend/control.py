@@ -119,9 +119,10 @@ def cond(
 ) -> Any:
     """`then(*operands)` if `predicate`, a bool of rank 0, is true, else `otherwise(*operands)`.
 
-    Both return trees of the same structure, shapes and dtypes, and both are computed: what is not
-    taken costs its time, but for its `while_loop`s, which end at once. It has no part in the
-    results and none in the gradients, which are zero there even where its derivatives are not
+    Both return trees of the same structure, shapes and dtypes. The device skips the products and
+    reductions of a branch that is not taken, if they do more than skipping them costs; small ones,
+    and branches with a `while_loop`, which ends at once then, are computed and not chosen. What is
+    not taken has no part in the gradients, which are zero even where its derivatives are not
     finite. What branches reach from outside counts as operands do.
     """
     if tracing.current() is None:

@@ -22,33 +22,31 @@ same way a result overwrites a temporary that no later launch reads: both share 
 inserted into an argument overwrites that, or a copy where it must not: the rest stays.
 
 A `linalg_ext.scan` becomes a `kernel.loop`, whose carries are buffers that its steps change: those
-of their first values, if these may be overwritten, or copies.
+of their first values, if these may be overwritten, or copies. A `linalg_ext.when` becomes a
+`kernel.when`, which puts what its function returns into the buffers of its results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects import arith, bufferization, func, memref, tensor
+from xdsl.dialects import arith, func, memref, tensor
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
     FunctionType,
-    MemRefType,
     ModuleOp,
     StringAttr,
-    TensorType,
     UnitAttr,
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
-from stepwell.dialects.build import append, clone
-from stepwell.dialects.emit import Emitter, memref_type
+from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
-from stepwell.dialects.kernel import FuncOp, LaunchOp, LoopOp, ReturnOp
-from stepwell.dialects.linalg_ext import ScanOp
+from stepwell.dialects.kernel import FuncOp, LaunchOp, LoopOp
+from stepwell.dialects.kernel import WhenOp as RunsOrNot
+from stepwell.dialects.linalg_ext import HostOp, ScanOp, WhenOp
 from stepwell.passes.donation import (
     KIND,
     donated_arguments,
@@ -58,6 +56,7 @@ from stepwell.passes.donation import (
     scalar_slots,
 )
 from stepwell.passes.in_place import Launches, destinations, with_overwritten
+from stepwell.passes.kernel_on_buffers import buffer_type, kernel_on_buffers
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,6 @@ class BufferizeKernelsPass(ModulePass):
             op.body.block.insert_op_before(variant, kernels[name])
         for kernel in kernels.values():
             kernel.detach()
-
-
-def buffer_type(type: Attribute) -> MemRefType[Attribute]:
-    """The buffer of a tensor."""
-    if not isinstance(type, TensorType):
-        raise UnsupportedError(f"functions of the host take and return tensors, not {type}")
-    return memref_type(type.element_type, type.get_shape())
 
 
 class _Host:
@@ -109,12 +101,14 @@ class _Host:
 
     def run(self) -> None:
         function = self.function
-        launches = [op for op in function.body.block.ops if isinstance(op, LaunchOp | ScanOp)]
+        launches = [op for op in function.body.block.ops if isinstance(op, LaunchOp | HostOp)]
         overwritten, order = Launches(launches, self.kernels).plan(donated_arguments(function))
         kept = with_overwritten(self.returned, overwritten)
         for launch in order:
             if isinstance(launch, ScanOp):
                 self._scan(launch, overwritten, kept)
+            elif isinstance(launch, WhenOp):
+                self._when(launch, kept)
             else:
                 self._launch(launch, overwritten, kept)
         results: list[SSAValue] = []
@@ -172,7 +166,7 @@ class _Host:
         if key not in self.variants:
             same = sum(other == name for other, _ in self.variants)
             variant = f"{name}_variant_{same}" if same else name
-            self.variants[key] = _kernel_on_buffers(self.kernels[name], variant, reused)
+            self.variants[key] = kernel_on_buffers(self.kernels[name], variant, reused)
         values = [arguments[position] for position in sorted(arguments)]
         self.emit.insert(LaunchOp(self.variants[key].sym_name.data, values))
 
@@ -196,14 +190,24 @@ class _Host:
             self._keep(value, self._destination(result, overwritten.get(result), result in kept))
         for result in scan.ys:
             self.buffers[result] = self._allocate(result.type, output=result in kept)
-        consts = [self._buffer(value) for value in scan.consts]
-        for number, value in enumerate(scan.consts):
-            if value in self.scalars:
-                consts[number] = self._copied(consts[number], value.type, output=False)
+        consts = [self._no_scalar(value) for value in scan.consts]
         xs = [self._buffer(value) for value in scan.xs]
         last, ys = ([self.buffers[value] for value in values] for values in (scan.last, scan.ys))
         how = scan.length, scan.reverse, scan.early
         self.emit.insert(LoopOp(scan.step, consts, last, xs, ys, *how))
+
+    def _when(self, when: WhenOp, kept: set[SSAValue]) -> None:
+        self.emit.location = when.location
+        for result in when.outputs:
+            self.buffers[result] = self._allocate(result.type, output=result in kept)
+        condition, *inputs = [self._no_scalar(value) for value in when.operands]
+        outputs = [self.buffers[value] for value in when.outputs]
+        self.emit.insert(RunsOrNot(when.step, condition, inputs, outputs))
+
+    def _no_scalar(self, value: SSAValue) -> SSAValue:
+        """The buffer of what a function takes: a copy of a host scalar."""
+        buffer = self._buffer(value)
+        return self._copied(buffer, value.type, output=False) if value in self.scalars else buffer
 
     def _copied(self, buffer: SSAValue, type: Attribute, *, output: bool) -> SSAValue:
         copy = self._allocate(type, output=output)
@@ -246,43 +250,3 @@ class _Host:
         if output:
             op.attributes[KIND] = StringAttr("output")
         return self.emit(op)
-
-
-def _kernel_on_buffers(kernel: FuncOp, name: str, reused: Sequence[int | None]) -> FuncOp:
-    """The kernel on memrefs; result i overwrites argument reused[i] unless that is None."""
-    old = kernel.block
-    returned = old.last_op
-    assert isinstance(returned, ReturnOp)
-    fresh = [v.type for v, r in zip(returned.values, reused, strict=True) if r is None]
-    types = [buffer_type(type) for type in (*(arg.type for arg in old.args), *fresh)]
-    block = Block(arg_types=types)
-    emit = Emitter(block, location=kernel.location)
-    mapping: dict[SSAValue, SSAValue] = {}
-    for argument, new in zip(old.args, block.args, strict=False):
-        new.name_hint = argument.name_hint
-        mapping[argument] = emit(
-            bufferization.ToTensorOp(new, restrict=True, writable=argument.index in reused)
-        )
-    for op in old.ops:
-        if op is not returned:
-            append(block, clone(op, mapping))
-    outputs = iter(block.args[len(old.args) :])
-    for value, position in zip(returned.values, reused, strict=True):
-        destination = next(outputs) if position is None else block.args[position]
-        emit.insert(
-            bufferization.MaterializeInDestinationOp.build(
-                operands=[mapping[value], destination],
-                result_types=[[]],
-                properties={"writable": UnitAttr(), "restrict": UnitAttr()},
-            )
-        )
-    emit.insert(ReturnOp())
-    attrs = list(kernel.arg_attrs.data) if kernel.arg_attrs is not None else []
-    return FuncOp(
-        name,
-        FunctionType.from_lists(types, []),
-        Region(block),
-        arg_attrs=[*(a.data for a in attrs), *({} for _ in fresh)] if attrs else None,
-        attributes=kernel.attributes,
-        location=kernel.location,
-    )

@@ -24,6 +24,8 @@ class ConvertHostToWebgpuPass(ModulePass):
     no dispatch or copy sees. A `kernel.loop` becomes a `webgpu.loop` with the commands of the
     function that it calls, on slices of what it takes and gives, which are bound where they are if
     they are whole blocks of 256 bytes, else copied; what the function allocates is allocated once.
+    A `kernel.when` becomes the dispatches of the function that it calls, whose grids are counts
+    that a shader writes before them: those of the shaders, or zeros if the condition is false.
 
     Before:
     ```mlir

@@ -14,7 +14,7 @@ from xdsl.rewriter import Rewriter
 
 from stepwell.dialects.array.shape import extract
 from stepwell.dialects.emit import Emitter
-from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp, ScanOp
+from stepwell.dialects.linalg_ext import AttendingOp, HostOp, InsertSliceOp
 from stepwell.passes.donation import donated_arguments, host_functions
 from stepwell.passes.in_place import LARGE
 from stepwell.passes.linalg_forms import indices, map_form
@@ -90,7 +90,7 @@ class _Staying:
             return False
         others = [self._in_block(use.operation) for use in op.destination.uses]
         others = [other for other in others if other is not op]
-        kernels = GenericOp | InsertSliceOp | AttendingOp | ScanOp
+        kernels = GenericOp | InsertSliceOp | AttendingOp | HostOp
         if not all(isinstance(other, kernels) for other in others):
             return False
         return not others or _followers(op).isdisjoint(others)
@@ -119,7 +119,7 @@ def _in_memory(value: SSAValue, origin: SSAValue | None) -> bool:
     owner = value.owner
     if isinstance(owner, GenericOp):
         return kind_of(owner) in (Kind.REDUCTION, Kind.CONTRACTION)
-    return value is origin or isinstance(owner, AttendingOp | ScanOp)
+    return value is origin or isinstance(owner, AttendingOp | HostOp)
 
 
 def _followers(op: Operation) -> set[Operation]:

@@ -114,10 +114,10 @@ class _Outlining:
 
     def run(self) -> None:
         for group in self.groups.launches():
-            if group.scan is None:
+            if group.host is None:
                 self._launch(group)
             else:
-                self._keep(group.scan)
+                self._keep(group.host)
         self._keep(self.returned)
         end, returned = self.block.last_op, self.returned.operands
         assert end is not None

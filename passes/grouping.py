@@ -13,7 +13,7 @@ from xdsl.dialects import func
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import Operation, SSAValue
 
-from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp, ScanOp
+from stepwell.dialects.linalg_ext import AttendingOp, HostOp, InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.donation import donated_arguments, scalar_slots
@@ -41,8 +41,8 @@ class Grouping:
                 self._place_alone(op)
             elif isinstance(op, GenericOp | FillOp):
                 self._place(op)
-            elif isinstance(op, ScanOp):
-                self._place_scan(op)
+            elif isinstance(op, HostOp):
+                self._place_host_op(op)
             elif isinstance(op, InsertSliceOp):
                 self._place_insertion(op)
         return self.groups
@@ -58,8 +58,8 @@ class Grouping:
             group.boundaries[result] = [Boundary.WHOLE if readers else Boundary.RETURNED]
             self.groups.run_before(group, self.groups.followers(result))
 
-    def _place_scan(self, op: ScanOp) -> None:
-        """A scan is no kernel, but has its place among them."""
+    def _place_host_op(self, op: HostOp) -> None:
+        """What runs a function is no kernel, but has its place among them."""
         group = self.groups.new(op)
         for result in op.results:
             self.groups.run_before(group, self.groups.followers(result))

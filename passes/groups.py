@@ -12,7 +12,7 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.ir import Operation, SSAValue
 
 from stepwell.dialects.errors import UnsupportedError
-from stepwell.dialects.linalg_ext import AttendingOp, InsertSliceOp, ScanOp
+from stepwell.dialects.linalg_ext import AttendingOp, HostOp, InsertSliceOp
 from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.domain import Domain
@@ -32,8 +32,8 @@ class Group:
         default_factory=dict[SSAValue, list[Boundary]]
     )
     """Why each value that it stores is stored."""
-    scan: ScanOp | None = None
-    """The scan that stands in its place."""
+    host: HostOp | None = None
+    """What the host does in its place."""
     early: set[Operation] = field(default_factory=set[Operation])
     """Members that do not give the kernel its rows: these and what they read come first."""
     bit: int = field(init=False)
@@ -59,12 +59,12 @@ class Groups:
         """In the order in which they were made: consumers before producers."""
         self.readers: dict[SSAValue, list[Group]] = {}
         self.wholes: dict[SSAValue, list[Group]] = {}
-        """The groups that take a value as a buffer: scans, and insertions into it."""
+        """The groups that take a value as a buffer: functions, and insertions into it."""
         self._reads: dict[Operation, list[SSAValue]] = {}
 
-    def new(self, scan: ScanOp | None = None) -> Group:
+    def new(self, host: HostOp | None = None) -> Group:
         """A group without members."""
-        group = Group(len(self.all), scan=scan)
+        group = Group(len(self.all), host=host)
         self.all.append(group)
         return group
 

@@ -1,8 +1,8 @@
-"""A host function on memrefs as WebGPU buffers, dispatches, copies and loops."""
+"""A host function on memrefs as WebGPU buffers, dispatches, copies, loops and conditions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn, TypeAlias
 
 from xdsl.dialects import arith, func, memref
@@ -14,8 +14,10 @@ from xdsl.dialects.builtin import (
     FunctionType,
     IndexType,
     IntegerAttr,
+    IntegerType,
     MemRefType,
     StringAttr,
+    TensorType,
     i32,
     i64,
 )
@@ -27,8 +29,10 @@ from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import UnsupportedError, where
 from stepwell.dialects.kernel import LaunchOp
 from stepwell.dialects.kernel import LoopOp as RunsAgain
+from stepwell.dialects.kernel import WhenOp as RunsOrNot
 from stepwell.dialects.webgpu import (
     BUFFER,
+    COUNTS_BYTES,
     SLICE_ALIGNMENT,
     SLOT_BYTES,
     BufferKind,
@@ -43,6 +47,7 @@ from stepwell.dialects.webgpu import (
 )
 from stepwell.dialects.wgsl.module import ShaderOp
 from stepwell.passes.donation import DTYPE, KIND, SHAPE, scalar_slots
+from stepwell.passes.to_wgsl.counts import COUNTS_THREADS, counts_shader
 from stepwell.passes.to_wgsl.kernel import BINDINGS, GRID
 from stepwell.passes.to_wgsl.scalar_copy import scalar_copy_shader
 
@@ -79,7 +84,11 @@ class Host:
         self.buffers: dict[SSAValue, SSAValue] = {}
         """The buffer of each memref that has one; host scalars do not."""
         self.slices: dict[SSAValue, SSAValue] = {}
-        """The slice of each memref that a step allocates for a part of what its loop gives."""
+        """What a memref that a function allocates is of what the function is run for."""
+        self.conditions: list[SSAValue] = []
+        """The conditions around, the outermost first."""
+        self.counts: dict[Operation, tuple[SSAValue, int]] = {}
+        """Where the grid of a launch under conditions is."""
         self.constant_buffers: dict[str, SSAValue] = {}
         self.scalars: SSAValue | None = None
 
@@ -145,7 +154,7 @@ class Host:
         kind = op.attributes.get(KIND, StringAttr(BufferKind.TEMPORARY.value))
         assert isinstance(kind, StringAttr)
         kind, bytes = BufferKind(kind.data), _bytes(op.memref)
-        if self.loops:
+        if self.loops or self.conditions:
             kind = BufferKind.TEMPORARY
         self.buffers[op.memref] = self._buffer(kind, bytes, op.memref.name_hint)
 
@@ -171,11 +180,9 @@ class Host:
     def launch(self, op: Operation) -> None:
         assert isinstance(op, LaunchOp)
         name = op.kernel_name
-        shader = self.shaders.get(name)
-        grid = shader.attributes.get(GRID) if shader else None
-        bindings = shader.attributes.get(BINDINGS) if shader else None
-        if not isinstance(grid, DenseArrayBase) or not isinstance(bindings, DenseArrayBase):
-            _refuse(op, f"@{name} is no shader with a grid; run convert-kernels-to-wgsl before")
+        grid = self._grid(op)
+        bindings = self.shaders[name].attributes.get(BINDINGS)
+        assert isinstance(bindings, DenseArrayBase)
         buffers: list[SSAValue] = []
         reads_scalars = False
         places = bindings.get_values()
@@ -190,7 +197,15 @@ class Host:
                 buffers.append(self.buffers[argument])
         if reads_scalars and self.scalars is not None:
             buffers.append(self.scalars)
-        self.emit.insert(DispatchOp(name, grid, buffers))
+        self.emit.insert(DispatchOp(name, grid, buffers, self.counts.get(op)))
+
+    def _grid(self, op: LaunchOp) -> DenseArrayBase[IntegerType]:
+        name = op.kernel_name
+        shader = self.shaders.get(name)
+        grid = shader.attributes.get(GRID) if shader else None
+        if not isinstance(grid, DenseArrayBase):
+            _refuse(op, f"@{name} is no shader with a grid; run convert-kernels-to-wgsl before")
+        return grid
 
     def copy(self, op: Operation) -> None:
         assert isinstance(op, memref.CopyOp)
@@ -265,6 +280,62 @@ class Host:
             if value in bound and value in own and value not in self.slices:
                 self.slices[value] = self.emit(SliceOp(self.buffers[stack], *_place(op, value)))
 
+    def when(self, op: Operation) -> None:
+        """The function's dispatches, whose grids the device makes zeros if they are not to run.
+
+        Copies are made anyway: they write what is the function's own, or what nobody knows then.
+        """
+        assert isinstance(op, RunsOrNot)
+        function = self.steps.get(op.step)
+        if function is None:
+            _refuse(op, f"{op.callee} is no private function")
+        for argument, value in zip(function.args, op.inputs, strict=True):
+            self.buffers[argument] = self.buffers[value]
+        returned = function.get_return_op()
+        assert returned is not None
+        results = list(zip(returned.operands, op.outputs, strict=True))
+        for value, output in results:
+            if isinstance(value.owner, memref.AllocOp):
+                self.slices.setdefault(value, self.buffers[output])
+        self.conditions.append(self.buffers[op.condition])
+        self._count(function)
+        self._convert(function.body.block)
+        self.conditions.pop()
+        self.emit.location = op.location
+        for value, output in results:
+            if self.buffers[value] is not self.buffers[output]:
+                self._copy(self.buffers[value], self.buffers[output], _words(_bytes(value)))
+            self.slices.pop(value, None)
+
+    def _count(self, function: func.FuncOp) -> None:
+        """Writes the grids of the function's launches, or zeros unless all conditions hold."""
+        launches = list(self._launches(function))
+        if not launches:
+            return
+        grids = [size for launch in launches for size in self._grid(launch).get_values()]
+        grids += [0] * (-len(grids) % COUNTS_THREADS)
+        contents = DenseIntOrFPElementsAttr.from_list(TensorType(i32, [len(grids)]), grids)
+        bytes = len(grids) * SLOT_BYTES
+        counts = self._buffer(BufferKind.COUNTS, bytes, "counts")
+        given = self._buffer(BufferKind.CONSTANT, bytes, "grids", contents)
+        self.counts |= {
+            launch: (counts, number * COUNTS_BYTES) for number, launch in enumerate(launches)
+        }
+        conditions = list(dict.fromkeys(self.conditions))
+        shader = counts_shader(len(grids), len(conditions))
+        name = shader.sym_name.data
+        self.shaders.setdefault(name, shader)
+        groups = DenseArrayBase.from_list(i32, [len(grids) // COUNTS_THREADS, 1, 1])
+        self.emit.insert(DispatchOp(name, groups, [counts, given, *conditions]))
+
+    def _launches(self, function: func.FuncOp) -> Iterator[LaunchOp]:
+        """The launches that run if a function does, but those under further conditions."""
+        for op in function.body.block.ops:
+            if isinstance(op, LaunchOp):
+                yield op
+            elif isinstance(op, RunsAgain) and op.step in self.steps:
+                yield from self._launches(self.steps[op.step])
+
     def _copy(
         self, source: SSAValue, destination: SSAValue, bytes: int,
         place: tuple[int, int] | None = None, put: bool = False,
@@ -278,7 +349,7 @@ class Host:
         self.emit.insert(CopyOp(source, destination, bytes, taken, place if put else None))
 
     def finish(self, op: Operation) -> None:
-        if self.loops:
+        if self.loops or self.conditions:
             return
         for value in op.operands:
             if value in self.slots:
@@ -352,6 +423,7 @@ _CONVERSIONS: dict[type[Operation], _Convert] = {
     memref.CopyOp: Host.copy,
     LaunchOp: Host.launch,
     RunsAgain: Host.loop,
+    RunsOrNot: Host.when,
     func.ReturnOp: Host.finish,
     arith.ConstantOp: Host.skip,
 }

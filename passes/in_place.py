@@ -9,12 +9,12 @@ from heapq import heapify, heappop, heappush
 from xdsl.ir import SSAValue
 
 from stepwell.dialects.kernel import FuncOp, LaunchOp, ReturnOp
-from stepwell.dialects.linalg_ext import InsertSliceOp, ScanOp
+from stepwell.dialects.linalg_ext import HostOp, InsertSliceOp, ScanOp
 from stepwell.passes.domain import Domain
 from stepwell.passes.structured import Kind
 from stepwell.passes.work import byte_size
 
-Run = LaunchOp | ScanOp
+Run = LaunchOp | HostOp
 """What a host function does."""
 
 LARGE = 1 << 20
@@ -74,7 +74,7 @@ def with_overwritten(
 
 
 class Launches:
-    """The launches and scans of a host function and the order they may take."""
+    """The launches, scans and branches of a host function and the order they may take."""
 
     def __init__(self, launches: Sequence[Run], kernels: Mapping[str, FuncOp]):
         self.launches = list(launches)
@@ -127,7 +127,7 @@ class Launches:
 
     def _insertions(self, launch: Run) -> list[tuple[SSAValue, SSAValue]]:
         """Pairs (result, argument) such that the launch inserts into the argument."""
-        if isinstance(launch, ScanOp):
+        if isinstance(launch, HostOp):
             return []
         name = launch.kernel_name
         if name not in self.inserted:
@@ -190,6 +190,8 @@ class Launches:
     def _overwritable(self, launch: Run) -> set[tuple[int, int]]:
         if isinstance(launch, ScanOp):
             return {(k, len(launch.consts) + k) for k in range(len(launch.carries))}
+        if isinstance(launch, HostOp):
+            return set()
         name = launch.kernel_name
         if name not in self.pairs:
             self.pairs[name] = overwritable(self.kernels[name])

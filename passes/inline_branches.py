@@ -1,4 +1,4 @@
-"""`inline-branches`: both branches of a condition are computed, and the results of one selected."""
+"""`inline-branches`: cheap branches of a condition are both computed, and one's results chosen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
@@ -16,13 +16,15 @@ from stepwell.dialects.array.logic import WhereOp
 from stepwell.dialects.array.shape import BroadcastOp
 from stepwell.dialects.build import every
 from stepwell.dialects.emit import Emitter
+from stepwell.passes.branch_work import is_worth_skipping
 
 
 class InlineBranchesPass(ModulePass):
-    """Replaces every `array.cond` by its branches and a choice between their results.
+    """Replaces an `array.cond` of cheap branches by these and a choice between their results.
 
-    Gradients are there already: the cotangents of what is not taken are chosen to be zero behind
-    its derivatives, not multiplied by zero.
+    Conditions of which a branch is worth skipping stay, for `outline-branches`. Gradients are there
+    already: the cotangents of what is not taken are chosen to be zero behind its derivatives, not
+    multiplied by zero.
 
     Before:
     ```mlir
@@ -48,19 +50,24 @@ class InlineBranchesPass(ModulePass):
     name = "inline-branches"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for found in [found for found in every(op) if isinstance(found, CondOp)]:
-            _inline(found)
+        for cond in [found for found in every(op) if isinstance(found, CondOp)]:
+            if _depth(cond) < DEEPEST and any(map(is_worth_skipping, cond.branches)):
+                continue
+            yes, no = [
+                computed(cond, block, [chosen_for(v, cond.condition, taken) for v in cond.inputs])
+                for block, taken in zip(cond.branches, (True, False), strict=True)
+            ]
+            choose(cond, yes, no)
 
 
-def _inline(op: CondOp) -> None:
-    assert op.parent is not None
-    yes, no = [
-        _computed(op, block, [chosen_for(value, op.condition, taken) for value in op.inputs])
-        for block, taken in zip(op.branches, (True, False), strict=True)
-    ]
-    emit = Emitter(op.parent, before=op, location=op.location)
-    chosen = [_chosen(emit, op.condition, a, b) for a, b in zip(yes, no, strict=True)]
-    Rewriter.replace_op(op, [], chosen)
+DEEPEST = 4
+"""Conditions within each other that may be skipped: a shader reads them all."""
+
+
+def _depth(op: Operation) -> int:
+    """How many conditions an operation is within."""
+    outer = op.parent_op()
+    return 0 if outer is None else _depth(outer) + isinstance(outer, CondOp)
 
 
 def chosen_for(value: SSAValue, condition: SSAValue, taken: bool) -> SSAValue:
@@ -73,7 +80,7 @@ def chosen_for(value: SSAValue, condition: SSAValue, taken: bool) -> SSAValue:
     return value
 
 
-def _computed(op: CondOp, block: Block, inputs: Sequence[SSAValue]) -> list[SSAValue]:
+def computed(op: CondOp, block: Block, inputs: Sequence[SSAValue]) -> list[SSAValue]:
     """What a branch yields for the inputs, computed before the operation."""
     terminator = block.last_op
     assert terminator is not None
@@ -83,9 +90,16 @@ def _computed(op: CondOp, block: Block, inputs: Sequence[SSAValue]) -> list[SSAV
     return values
 
 
-def _chosen(emit: Emitter, condition: SSAValue, yes: SSAValue, no: SSAValue) -> SSAValue:
-    if yes is no:
-        return yes
-    shape = shape_of(yes)
-    mask = emit(BroadcastOp(condition, shape, [])) if shape else condition
-    return emit(WhereOp(mask, yes, no))
+def choose(op: CondOp, yes: Sequence[SSAValue], no: Sequence[SSAValue]) -> None:
+    """Replaces the condition by a choice between values."""
+    assert op.parent is not None
+    emit = Emitter(op.parent, before=op, location=op.location)
+
+    def choice(one: SSAValue, other: SSAValue) -> SSAValue:
+        if one is other:
+            return one
+        shape = shape_of(one)
+        mask = emit(BroadcastOp(op.condition, shape, [])) if shape else op.condition
+        return emit(WhereOp(mask, one, other))
+
+    Rewriter.replace_op(op, [], [choice(a, b) for a, b in zip(yes, no, strict=True)])

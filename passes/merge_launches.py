@@ -41,7 +41,7 @@ from xdsl.passes import ModulePass
 
 from stepwell.dialects.build import append, clone, every
 from stepwell.dialects.emit import Emitter
-from stepwell.dialects.kernel import PLAN, SCALAR, FuncOp, LaunchOp, LoopOp, ReturnOp
+from stepwell.dialects.kernel import PLAN, SCALAR, FuncOp, LaunchOp, LoopOp, ReturnOp, WhenOp
 from stepwell.passes.donation import host_functions
 from stepwell.passes.target import Target, target_named
 from stepwell.passes.work import added, byte_size
@@ -87,7 +87,7 @@ class _Merging:
         self.written: dict[FuncOp, set[int]] = {}
 
     def run(self) -> None:
-        kinds = LaunchOp | LoopOp | memref.CopyOp
+        kinds = LaunchOp | LoopOp | WhenOp | memref.CopyOp
         ops = [op for op in self.block.ops if isinstance(op, kinds)]
         open_launches: list[int] = []
         current: list[Operation | None] = list(ops)
@@ -154,11 +154,8 @@ class _Merging:
         if op not in self.accesses:
             if isinstance(op, memref.CopyOp):
                 self.accesses[op] = {_memory(op.source)}, {_memory(op.destination)}
-            elif isinstance(op, LoopOp):
-                self.accesses[op] = (
-                    {_memory(value) for value in (*op.consts, *op.xs)},
-                    {_memory(value) for value in (*op.carries, *op.ys)},
-                )
+            elif isinstance(op, LoopOp | WhenOp):
+                self.accesses[op] = {*map(_memory, op.read)}, {*map(_memory, op.written)}
             else:
                 assert isinstance(op, LaunchOp)
                 kernel = self._kernel(op)

@@ -32,6 +32,7 @@ from stepwell.passes.inline_branches import InlineBranchesPass
 from stepwell.passes.join_windows import JoinWindowsPass
 from stepwell.passes.merge_launches import MergeLaunchesPass
 from stepwell.passes.normalize_linalg import NormalizeLinalgPass
+from stepwell.passes.outline_branches import OutlineBranchesPass
 from stepwell.passes.outline_scans import OutlineScansPass
 from stepwell.passes.plan_memory import PlanMemoryPass
 from stepwell.passes.prove_bounds import ProveBoundsPass
@@ -87,6 +88,7 @@ STAGES = (
         "linalg",
         "structured operations on tensors: one linalg.generic an operation, and whole attention",
         (
+            _same(OutlineBranchesPass),
             _same(OutlineScansPass),
             lambda target: GroupQueriesPass(target.name),
             lambda target: SplitAttentionPass(target.name),

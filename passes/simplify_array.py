@@ -14,8 +14,8 @@ After:
 
 The rules are those of the stock `canonicalize` (`dialects/array/canonicalize.py`). Each looks at an
 operation and at what computes its operands, so that a walk from definitions to uses meets every
-operation when its operands are what they will be, and leaves nothing to rewrite. Scans lose
-what they need not have (`passes/scan_pruning.py`).
+operation when its operands are what they will be, and leaves nothing to rewrite. Scans and
+conditions lose what they need not have (`passes/scan_pruning.py`, `passes/cond_pruning.py`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from stepwell.dialects.array.base import ArrayOp
 from stepwell.dialects.array.canonicalize import rules_of
 from stepwell.dialects.array.control import CondOp, ScanOp
 from stepwell.dialects.emit import Emitter
+from stepwell.passes import cond_pruning
 from stepwell.passes.scan_pruning import inline, prune
 from stepwell.passes.scan_sums import sum_outside
 
@@ -64,6 +65,11 @@ def _simplify(parent: Operation, known: Known) -> None:
                     op = block.first_op if before is None else before.next_op
                     continue
                 after = op.next_op
+                if isinstance(op, CondOp):
+                    before = op.prev_op
+                    if cond_pruning.take(op):
+                        op = block.first_op if before is None else before.next_op
+                        continue
                 _visit(op, inner)
                 op = after
             _sweep(block)
@@ -106,4 +112,6 @@ def _sweep(block: Block) -> None:
                 block.erase_op(op)
             elif isinstance(op, ScanOp):
                 before = prune(sum_outside(op), _sweep).prev_op
+            elif isinstance(op, CondOp):
+                before = cond_pruning.prune(op, _sweep).prev_op
         op = before

@@ -57,6 +57,23 @@ def _loop(frame: Frame, op: kernel.LoopOp, operands: list[Any]) -> Sequence[Any]
     return loop(frame.machine, op, _symbol(frame, op, op.step).body.block, operands)
 
 
+def _when(frame: Frame, op: linalg_ext.WhenOp, operands: list[Any]) -> Sequence[Any]:
+    condition, *inputs = operands
+    if condition:
+        return Frame(frame.machine).run(_symbol(frame, op, op.step).body.block, inputs)
+    return [poison(shape_of(v.type), value_dtype(v.type.element_type)) for v in op.outputs]  # type: ignore[attr-defined]
+
+
+def _run_or_not(frame: Frame, op: kernel.WhenOp, operands: list[Any]) -> Sequence[Any]:
+    condition, *inputs = operands[: 1 + len(op.inputs)]
+    results: Sequence[Any] = [Buffer.allocate(_memref(value.type)) for value in op.outputs]
+    if condition.values():
+        results = Frame(frame.machine).run(_symbol(frame, op, op.step).body.block, inputs)
+    for buffer, value in zip(operands[1 + len(op.inputs) :], results, strict=True):
+        buffer.flat[:] = value.flat
+    return ()
+
+
 def _scalar(frame: Frame, op: Operation, operands: list[Any]) -> Sequence[Any]:
     return (scalar_function(op)(*operands),)
 
@@ -163,6 +180,8 @@ HANDLERS: Handlers = {
     kernel.LaunchOp: _launch,
     linalg_ext.ScanOp: _scan,
     kernel.LoopOp: _loop,
+    linalg_ext.WhenOp: _when,
+    kernel.WhenOp: _run_or_not,
     memref.AllocOp: _alloc,
     memref.ViewOp: _view,
     memref.CastOp: _cast,

@@ -144,6 +144,9 @@ class Device:
         self.uniforms = MemoryPool(
             self._creator(usage.UNIFORM | usage.COPY_DST), self._forget_bind_groups, largest
         )
+        self.counts = MemoryPool(
+            self._creator(storage | usage.INDIRECT), self._forget_bind_groups, largest
+        )
         self._uploads = UploadRing(self.handle)
         self._staging = MemoryPool(
             self._creator(usage.MAP_READ | usage.COPY_DST), lambda: None, largest

@@ -206,6 +206,8 @@ class Executor:
         label = f"{buffer_label(self.program, index)} of {self.program.name!r}"
         if buffer.kind == "scalars":
             return self.device.uniforms.allocate(buffer.bytes, label)
+        if buffer.kind == "counts":
+            return self.device.counts.allocate(buffer.bytes, label)
         if buffer.kind in ("input", "output"):
             return None
         memory = self.device.memory.allocate(buffer.bytes, label)
@@ -360,7 +362,11 @@ class Executor:
             begin = slice.first + iteration * slice.step
             bindings[slice.binding] = bindings[slice.binding][0], begin, slice.bytes
         group = self.device.bind_group(pipeline, bindings)
-        return (pipeline.id, native.object_id(group), *command.grid), group
+        ids = pipeline.id, native.object_id(group)
+        if command.counts is None:
+            return (*ids, *command.grid), group
+        index, place = command.counts
+        return (*ids, native.object_id(memories[index].buffer), place, 0), group
 
     def _load_scalars(self, encoder: native.Encoder, copies: list[tuple[Memory, int]]) -> None:
         if self._scalars is None:

@@ -22,8 +22,9 @@ ffi: Any = _api.ffi
 raw: Any = _api.lib
 checked: Any = _api.libf
 
-Step = tuple[Any, Any, int, int, int]
-"""A dispatch: the ids of pipeline and bind group, workgroups in x, y, z."""
+Step = tuple[Any, Any, Any, int, int]
+"""A dispatch: the ids of pipeline and bind group, workgroups in x, y, z. Where z is 0 the device
+reads these from a buffer: then x is its id, and y the byte where they are."""
 
 CopyStep = tuple[Any, Any, int, int, int]
 """A copy: source, destination, bytes, where they begin in the destination and in the source."""
@@ -155,6 +156,7 @@ class Encoder:
         set_pipeline = raw.wgpuComputePassEncoderSetPipeline
         set_bind_group = raw.wgpuComputePassEncoderSetBindGroup
         dispatch = raw.wgpuComputePassEncoderDispatchWorkgroups
+        dispatch_counted = raw.wgpuComputePassEncoderDispatchWorkgroupsIndirect
         null = ffi.NULL
         current: Any = None
         bound: Any = None
@@ -166,7 +168,10 @@ class Encoder:
                 if group is not bound:
                     set_bind_group(compute, 0, group, 0, null)
                     bound = group
-                dispatch(compute, x, y, z)
+                if z:
+                    dispatch(compute, x, y, z)
+                else:
+                    dispatch_counted(compute, x, y)
             checked.wgpuComputePassEncoderEnd(compute)
         finally:
             raw.wgpuComputePassEncoderRelease(compute)

@@ -13,6 +13,7 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
@@ -211,6 +212,12 @@ class ArrayOp(IRDLOperation, ABC):
     @abstractmethod
     def evaluate(self, *arrays: NumPyArray) -> Sequence[NumPyArray]:
         """The meaning in NumPy (the reference backend runs this)."""
+
+    @property
+    def points(self) -> int:
+        """How often it does what it does to elements: once for each that it takes or gives."""
+        values = (*self.operands, *self.results)
+        return max((prod(shape_of(value)) for value in values), default=0)
 
     def vjp(self, emit: Emitter, *cotangents: SSAValue) -> Sequence[SSAValue | None]:
         """The cotangents of the operands; None where no gradient flows.

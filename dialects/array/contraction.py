@@ -23,6 +23,7 @@ from stepwell.dialects.array.base import (
     Tensor,
     dtype_name,
     ints,
+    shape_of,
     tensor,
 )
 from stepwell.dialects.array.shape import TransposeOp
@@ -84,6 +85,14 @@ class DotGeneralOp(ArrayOp):
             rhs_batch=ints(rhs_batch),
             lhs_contracting=ints(lhs_contracting),
             rhs_contracting=ints(rhs_contracting),
+        )
+
+    @property
+    def points(self) -> int:
+        """The products that are summed."""
+        sizes = shape_of(self.lhs)
+        return prod(shape_of(self.result)) * prod(
+            sizes[axis] for axis in _axes(self.properties, "lhs_contracting")
         )
 
     @classmethod

@@ -22,6 +22,7 @@ from stepwell.passes.convert_array_to_linalg import ConvertArrayToLinalgPass
 from stepwell.passes.decompose_composites import DecomposeCompositesPass
 from stepwell.passes.differentiate import DifferentiatePass
 from stepwell.passes.inline_branches import InlineBranchesPass
+from stepwell.passes.outline_branches import OutlineBranchesPass
 from stepwell.passes.outline_scans import OutlineScansPass
 from stepwell.passes.pipeline import STAGES, lower
 from stepwell.passes.prove_bounds import serial_iterations
@@ -52,7 +53,10 @@ def after(*passes: type[ModulePass]) -> Callable[[ModuleOp, Arrays], Arrays]:
     return execute
 
 
-DIFF = (DifferentiatePass, InlineBranchesPass, OutlineScansPass, DecomposeCompositesPass)
+DIFF = (
+    DifferentiatePass, InlineBranchesPass, OutlineBranchesPass, OutlineScansPass,
+    DecomposeCompositesPass,
+)  # fmt: skip
 
 PLAIN = [
     Level("array", after()),

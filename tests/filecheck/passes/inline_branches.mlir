@@ -70,3 +70,20 @@ func.func @same(%c: tensor<i1>, %x: tensor<f32>) -> tensor<f32> {
   }
   func.return %z : tensor<f32>
 }
+
+// A large product is worth skipping.
+// CHECK-LABEL: @large
+// CHECK-NEXT:    array.cond %c(%x)
+func.func @large(%c: tensor<i1>, %x: tensor<512x512xf32>) -> tensor<512x512xf32> {
+  %0 = array.cond %c(%x) : (tensor<i1>, tensor<512x512xf32>) -> tensor<512x512xf32> {
+  ^bb0(%a: tensor<512x512xf32>):
+    %1 = array.dot_general %a, %a batch [], [] contracting [1], [0] : (tensor<512x512xf32>, tensor<512x512xf32>) -> tensor<512x512xf32>
+    %2 = array.tanh %1 : (tensor<512x512xf32>) -> tensor<512x512xf32>
+    array.yield %2 : tensor<512x512xf32>
+  } else {
+  ^bb0(%a: tensor<512x512xf32>):
+    %1 = array.negative %a : (tensor<512x512xf32>) -> tensor<512x512xf32>
+    array.yield %1 : tensor<512x512xf32>
+  }
+  func.return %0 : tensor<512x512xf32>
+}

@@ -106,3 +106,44 @@ func.func @sums(%a: tensor<5x3x4xf32>, %b: tensor<5x3x4xf32>, %s: tensor<4xf32>)
   }
   func.return %0, %1 : tensor<4x4xf32>, tensor<4xf32>
 }
+
+// A condition loses the result that nothing reads, with what only it needs.
+// CHECK-LABEL: @cond
+// CHECK-NEXT:    %0 = array.cond %c(%x) : (tensor<i1>, tensor<2xf32>) -> tensor<2xf32> {
+// CHECK-NEXT:    ^bb0(%a: tensor<2xf32>):
+// CHECK-NEXT:      %1 = array.exp %a
+// CHECK-NEXT:      array.yield %1 : tensor<2xf32>
+// CHECK-NEXT:    } else {
+// CHECK-NEXT:    ^bb0(%d: tensor<2xf32>):
+// CHECK-NEXT:      array.yield %d : tensor<2xf32>
+// CHECK-NEXT:    }
+// CHECK-NEXT:    func.return %0
+func.func @cond(%c: tensor<i1>, %x: tensor<2xf32>, %y: tensor<2xf32>) -> tensor<2xf32> {
+  %0, %1 = array.cond %c(%y, %x) : (tensor<i1>, tensor<2xf32>, tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>) {
+  ^bb0(%b: tensor<2xf32>, %a: tensor<2xf32>):
+    %2 = array.sin %b : (tensor<2xf32>) -> tensor<2xf32>
+    %3 = array.exp %a : (tensor<2xf32>) -> tensor<2xf32>
+    array.yield %2, %3 : tensor<2xf32>, tensor<2xf32>
+  } else {
+  ^bb0(%b: tensor<2xf32>, %d: tensor<2xf32>):
+    array.yield %b, %d : tensor<2xf32>, tensor<2xf32>
+  }
+  func.return %1 : tensor<2xf32>
+}
+
+// A known condition is none.
+// CHECK-LABEL: @known
+// CHECK-NEXT:    %0 = array.exp %x
+// CHECK-NEXT:    func.return %0
+func.func @known(%x: tensor<2xf32>) -> tensor<2xf32> {
+  %c = array.full -1 : i1 shape [] : tensor<i1>
+  %0 = array.cond %c(%x) : (tensor<i1>, tensor<2xf32>) -> tensor<2xf32> {
+  ^bb0(%a: tensor<2xf32>):
+    %1 = array.exp %a : (tensor<2xf32>) -> tensor<2xf32>
+    array.yield %1 : tensor<2xf32>
+  } else {
+  ^bb0(%a: tensor<2xf32>):
+    array.yield %a : tensor<2xf32>
+  }
+  func.return %0 : tensor<2xf32>
+}

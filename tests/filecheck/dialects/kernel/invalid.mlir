@@ -126,3 +126,15 @@ func.func @slices(%xs: memref<4x2xf32>) {
 func.func private @step(%x: memref<2xf32>) {
   func.return
 }
+
+// -----
+
+func.func @types(%c: memref<i1>, %x: memref<2xf32>) {
+  // expected-error @below {{kernel.when: the types are not those of @branch}}
+  kernel.when %c : memref<i1> @branch(%x : memref<2xf32>) results(%x : memref<2xf32>)
+  func.return
+}
+
+func.func private @branch(%x: memref<2xf32>) {
+  func.return
+}

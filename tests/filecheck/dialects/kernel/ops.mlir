@@ -75,3 +75,14 @@ func.func @loop(%w: memref<f32>, %h: memref<2xf32>, %xs: memref<5x2xf32>, %ys: m
 func.func private @step(%w: memref<f32>, %h: memref<2xf32>, %x: memref<2xf32>) -> (memref<2xf32>, memref<2xf32>) {
   func.return %h, %x : memref<2xf32>, memref<2xf32>
 }
+
+// CHECK-LABEL: @when
+func.func @when(%c: memref<i1>, %x: memref<2xf32>, %y: memref<2xf32>) {
+  // CHECK-NEXT: kernel.when %c : memref<i1> @branch(%x : memref<2xf32>) results(%y : memref<2xf32>)
+  kernel.when %c : memref<i1> @branch(%x : memref<2xf32>) results(%y : memref<2xf32>)
+  func.return
+}
+
+func.func private @branch(%x: memref<2xf32>) -> memref<2xf32> {
+  func.return %x : memref<2xf32>
+}

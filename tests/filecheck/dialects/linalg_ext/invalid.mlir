@@ -99,3 +99,23 @@ func.func @result(%u: tensor<2x3xf32>, %x: tensor<2x8xf32>) {
   %r = linalg_ext.insert_slice %u into %x offsets [0, 0] : (tensor<2x3xf32>, tensor<2x8xf32>) -> tensor<2x3xf32>
   func.return
 }
+
+// -----
+
+func.func @nobody(%c: tensor<i1>) {
+  // expected-error @below {{linalg_ext.when: there is no function @branch}}
+  linalg_ext.when %c @branch() : (tensor<i1>) -> ()
+  func.return
+}
+
+// -----
+
+func.func @types(%c: tensor<i1>, %x: tensor<2xf32>) {
+  // expected-error @below {{linalg_ext.when: the types are not those of @branch}}
+  linalg_ext.when %c @branch(%x) : (tensor<i1>, tensor<2xf32>) -> ()
+  func.return
+}
+
+func.func private @branch(%x: tensor<3xf32>) {
+  func.return
+}

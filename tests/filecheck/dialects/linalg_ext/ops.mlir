@@ -51,3 +51,14 @@ func.func @insert_slice(%u: tensor<2x1x8xf32>, %x: tensor<2x64x8xf32>, %p: tenso
   %b = linalg_ext.insert_slice %u into %x offsets [0, 5, 0] : (tensor<2x1x8xf32>, tensor<2x64x8xf32>) -> tensor<2x64x8xf32>
   func.return %a, %b : tensor<2x64x8xf32>, tensor<2x64x8xf32>
 }
+
+// CHECK-LABEL: @when
+func.func @when(%c: tensor<i1>, %x: tensor<2xf32>) {
+  // CHECK: %0 = linalg_ext.when %c @branch(%x) : (tensor<i1>, tensor<2xf32>) -> tensor<2xf32>
+  %0 = linalg_ext.when %c @branch(%x) : (tensor<i1>, tensor<2xf32>) -> tensor<2xf32>
+  func.return
+}
+
+func.func private @branch(%x: tensor<2xf32>) -> tensor<2xf32> {
+  func.return %x : tensor<2xf32>
+}

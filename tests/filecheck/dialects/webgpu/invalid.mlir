@@ -269,3 +269,30 @@ func.func @main(%a: !webgpu.buffer) {
   }
   func.return
 }
+
+// -----
+
+wgsl.shader @fill {
+  %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read_write, !wgsl.array<f32, 4>>
+  wgsl.entry [1, 1, 1] {
+  }
+}
+func.func @main(%a: !webgpu.buffer) {
+  %0 = webgpu.buffer "counts", 16
+  // expected-error @below {{webgpu.dispatch: counts from byte 8 on in a buffer of 16 bytes}}
+  webgpu.dispatch @fill [1, 1, 1] (%a) counts %0[8]
+  func.return
+}
+
+// -----
+
+wgsl.shader @fill {
+  %x = wgsl.binding 0, 0 : !wgsl.ref<storage, read_write, !wgsl.array<f32, 4>>
+  wgsl.entry [1, 1, 1] {
+  }
+}
+func.func @main(%a: !webgpu.buffer) {
+  // expected-error @below {{webgpu.dispatch: counts come from a counts buffer}}
+  webgpu.dispatch @fill [1, 1, 1] (%a) counts %a[0]
+  func.return
+}

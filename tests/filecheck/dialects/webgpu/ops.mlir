@@ -72,3 +72,13 @@ func.func @while(%x: !webgpu.buffer, %y: !webgpu.buffer) {
   }
   func.return
 }
+
+// CHECK-LABEL: @counts
+func.func @counts(%x: !webgpu.buffer, %y: !webgpu.buffer, %rate: f32) {
+  %scalars = webgpu.buffer "scalars", 16
+  // CHECK: %c = webgpu.buffer "counts", 256
+  %c = webgpu.buffer "counts", 256
+  // CHECK-NEXT: webgpu.dispatch @scale [1, 1, 1](%x, %y, %scalars) counts %c[12]
+  webgpu.dispatch @scale [1, 1, 1] (%x, %y, %scalars) counts %c[12]
+  func.return
+}
