@@ -172,7 +172,7 @@ def max_unpool(x: ArrayLike, indices: ArrayLike, /, output_size: Sequence[int]) 
     own = places.reshape((n, channels, 1, count))
     last = largest(where(equal(own, number), order, -1), axis=-1)
     taken = take_along_axis(value.reshape((n, channels, count)), maximum(last, 0), axis=-1)
-    return where(last >= 0, taken, 0).reshape((n, channels, *output_size))
+    return where(last >= 0, taken, lift(0, value.dtype)).reshape((n, channels, *output_size))
 
 
 @operation

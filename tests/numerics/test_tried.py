@@ -6,6 +6,7 @@ The rows of `operations.examples` are run here by NumPy's meaning of the operati
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,11 @@ from stepwell.tools.tried import Example, Outcome, Varied
 
 FUNCTIONS = tried.functions()
 STEP = 1e-3
+
+
+@cache
+def outcome_of(name: str) -> Outcome:
+    return tried.attempt(FUNCTIONS[name], example(name, FUNCTIONS[name]))
 
 
 def values(call: Example, dtype: DType, seed: int = 0) -> list[Any]:
@@ -57,7 +63,7 @@ def total(arrays: Sequence[Any]) -> float:
 def test_a_function(name: str) -> None:
     """It takes some dtypes, and its gradients along a direction are what differences say."""
     function, call = FUNCTIONS[name], example(name, FUNCTIONS[name])
-    outcome = tried.attempt(function, call)
+    outcome = outcome_of(name)
     assert outcome.dtypes, f"{name} needs a row in operations/examples.py"
     if not outcome.orders:
         return
@@ -82,7 +88,7 @@ def test_a_function(name: str) -> None:
 def test_gradients_of_halves(name: str) -> None:
     """Where f32 has a gradient, so has f16, in f16."""
     function, call = FUNCTIONS[name], example(name, FUNCTIONS[name])
-    outcome = tried.attempt(function, call)
+    outcome = outcome_of(name)
     if outcome.orders is not None and outcome.dtypes.get(float16) is float16:
         tried.differentiated(function, call, float16, 1).verify()
 
