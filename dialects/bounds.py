@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerType, TensorType, i32
-from xdsl.ir import SSAValue
-from xdsl.irdl import IRDLOperation, prop_def
+from xdsl.ir import Attribute, SSAValue
+from xdsl.irdl import IRDLOperation, opt_prop_def, prop_def
 from xdsl.utils.exceptions import VerifyException
 
 _T = TypeVar("_T")
@@ -35,15 +36,23 @@ CAUSAL = Bound(1, -1, 0)
 
 
 class BoundedOp(IRDLOperation, ABC):
-    """What attention has at every level: a scale, bounds, and beside its fixed operands perhaps a
-    mask, and then perhaps shifts, i32, which are added to the limits of the last bounds.
+    """What attention has at every level: a scale, perhaps a cap, bounds, and beside its fixed
+    operands perhaps a mask, and then perhaps shifts, i32, which are added to the limits of the last
+    bounds.
+
+    With a cap c, c * tanh(score / c) is what the mask is added to.
     """
 
     scale = prop_def(FloatAttr)
+    softcap = opt_prop_def(FloatAttr)
     bounds = prop_def(DenseArrayBase.constr(i32))
 
     FIXED: ClassVar[int]
     """Operands that there always are."""
+
+    @property
+    def cap(self) -> float | None:
+        return None if self.softcap is None else self.softcap.value.data
 
     @property
     def mask(self) -> SSAValue | None:
@@ -88,6 +97,12 @@ def verify_bounds(
             f"shifts {list(shifts)} are numbers of the last bounds for each of {list(batch)}"
         )
     return found
+
+
+def verify_cap(attribute: Attribute | None) -> None:
+    """Raises: VerifyException for a cap that is no positive number."""
+    if isinstance(attribute, FloatAttr) and not 0 < attribute.value.data < inf:
+        raise VerifyException(f"softcap {attribute.value.data} is no positive number")
 
 
 def seen(

@@ -37,16 +37,25 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from stepwell.dialects.bounds import Bound, BoundedOp, Bounds, bounds_of, verify_bounds, visible
+from stepwell.dialects.bounds import (
+    Bound,
+    BoundedOp,
+    Bounds,
+    bounds_of,
+    verify_bounds,
+    verify_cap,
+    visible,
+)
 from stepwell.dialects.scanning import CalleeIsStep, CallingOp, RepeatingOp, ScanningOp
 
 
 class AttendingOp(BoundedOp, ABC):
     """What attention and its gradients share: query, key and value, the mask and the scores.
 
-    query [..., T, d], key [..., S, d], value [..., S, w]; scores query key^T * scale + mask, where
-    the mask [..., T, S] is added, or says where to look if it is i1. Queries see what `bounds` let
-    them (`dialects/bounds.py`), with shifts [..., n], i32, added to the limits of the last n.
+    query [..., T, d], key [..., S, d], value [..., S, w]; scores query key^T * scale + mask, or
+    c * tanh(query key^T * scale / c) + mask with a cap c, where the mask [..., T, S] is added, or
+    says where to look if it is i1. Queries see what `bounds` let them (`dialects/bounds.py`), with
+    shifts [..., n], i32, added to the limits of the last n.
     Scores, weights and sums are f32. Scores of -1e38 and less have weight zero.
     """
 
@@ -61,12 +70,12 @@ class AttendingOp(BoundedOp, ABC):
 
     def __init__(
         self, operands: Sequence[SSAValue], types: Sequence[Attribute], scale: FloatAttr,
-        bounds: Bounds,
+        bounds: Bounds, softcap: FloatAttr | None = None,
     ):  # fmt: skip
         super().__init__(
             operands=[*operands[: self.FIXED], operands[self.FIXED :]],
             result_types=types,
-            properties={"scale": scale, "bounds": bounds},
+            properties={"scale": scale, "bounds": bounds, "softcap": softcap},
         )
 
     @property
@@ -102,6 +111,7 @@ class AttendingOp(BoundedOp, ABC):
             raise VerifyException(f"{self.name}: the mask has the shape of the scores")
         if [*self.beside] != [value for value in (self.mask, self.shifts) if value is not None]:
             raise VerifyException(f"{self.name}: there is a mask, and shifts after it")
+        verify_cap(self.softcap)
         verify_bounds(self.bounds, q[:-2], None if self.shifts is None else _shape(self.shifts))
         out = TensorType(_element(self.query), [*q[:-1], v[-1]])
         row = TensorType(f32, q[:-1])
@@ -135,8 +145,8 @@ class AttentionOp(AttendingOp):
     FIXED: ClassVar = 3
 
     assembly_format = (
-        "$query `,` $key `,` $value (`with` $beside^)? `scale` $scale `bounds` $bounds attr-dict "
-        "`:` functional-type(operands, results)"
+        "$query `,` $key `,` $value (`with` $beside^)? `scale` $scale "
+        "(`softcap` $softcap^)? `bounds` $bounds attr-dict `:` functional-type(operands, results)"
     )
 
     def verify_(self) -> None:
@@ -163,7 +173,8 @@ class AttentionGradientOp(AttendingOp, ABC):
 
 _GRADIENT = (
     "$query `,` $key `,` $value `,` $dout `,` $logsumexp `,` $delta (`with` $beside^)? "
-    "`scale` $scale `bounds` $bounds attr-dict `:` functional-type(operands, results)"
+    "`scale` $scale (`softcap` $softcap^)? `bounds` $bounds attr-dict "
+    "`:` functional-type(operands, results)"
 )
 
 

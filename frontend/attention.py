@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from stepwell.dialects.array.attention import LOWEST, TINIEST, AttentionOp
+from stepwell.dialects.array.attention import AttentionOp
 from stepwell.dialects.array.base import DTYPES
 from stepwell.dialects.array.shape import IotaOp
 from stepwell.dialects.bounds import CAUSAL
@@ -23,21 +23,15 @@ from stepwell.frontend.elementwise import (
     astype,
     bitcast,
     cos,
-    exp,
     greater_equal,
     less,
     less_equal,
     logical_and,
-    maximum,
     multiply,
     sin,
-    tanh,
-    where,
 )
 from stepwell.frontend.indexing import positions
-from stepwell.frontend.reductions import max as largest
-from stepwell.frontend.reductions import sum
-from stepwell.frontend.shaping import concat, matmul, matrix_transpose, reshape, stack
+from stepwell.frontend.shaping import concat, reshape, stack
 from stepwell.frontend.tracing import Tracer
 
 __all__ = [
@@ -69,7 +63,7 @@ def scaled_dot_product_attention(
     `scale` is 1 / sqrt(depth) by default. What sees no key at all is zero; scores of -1e38 and less
     count as unseen. With `enable_gqa` the third last axis are heads, and one head of key and value
     serves an equal share of the query's, one after another (Ainslie 2023). `softcap` makes
-    softcap * tanh(scores / softcap) of the scores before the mask (Gemma 2); they are then kept.
+    softcap * tanh(scores / softcap) of the scores before the mask (Gemma 2).
     """
     q, k, v = (as_float(operand) for operand in (query, key, value))
     for name, operand in (("query", q), ("key", k), ("value", v)):
@@ -94,14 +88,18 @@ def scaled_dot_product_attention(
     if mask is not None:
         dtype = mask.dtype if mask.dtype.kind == "bool" else q.dtype
         mask = lift(mask, dtype, (*batch, q.shape[-2], k.shape[-2]))
-    factor = q.shape[-1] ** -0.5 if scale is None else scale
-    if softcap is not None:
-        result = _capped(q, k, v, mask, is_causal, factor, softcap)
-    else:
-        given = None if mask is None else mask.value
-        bounds = [CAUSAL] if is_causal else []
-        op = AttentionOp(q.value, k.value, v.value, mask=given, scale=factor, bounds=bounds)
-        result = emit(op)
+    if softcap is not None and not softcap > 0:
+        raise ValueError(f"scaled_dot_product_attention: softcap is {softcap}, not positive")
+    op = AttentionOp(
+        q.value,
+        k.value,
+        v.value,
+        mask=None if mask is None else mask.value,
+        scale=q.shape[-1] ** -0.5 if scale is None else scale,
+        softcap=softcap,
+        bounds=[CAUSAL] if is_causal else [],
+    )
+    result = emit(op)
     return reshape(result, shape) if enable_gqa else result
 
 
@@ -122,29 +120,6 @@ def _grouped(
         split = (shared, heads // shared) if mask.shape[-3] == heads else (1, 1)
         mask = lift(mask.reshape((*mask.shape[:-3], *split, *mask.shape[-2:])))
     return q, k, v, mask
-
-
-def _capped(
-    q: Tracer,
-    k: Tracer,
-    v: Tracer,
-    mask: Tracer | None,
-    is_causal: bool,
-    scale: float,
-    softcap: float,
-) -> Array:
-    wide = [cast_to(operand, float32) for operand in (q, k, v)]
-    scores = softcap * tanh(matmul(wide[0], matrix_transpose(wide[1])) * (scale / softcap))
-    if mask is not None and mask.dtype is bool_:
-        scores = where(mask, scores, LOWEST)
-    elif mask is not None:
-        scores = maximum(scores + cast_to(mask, float32), LOWEST)
-    if is_causal:
-        scores = where(attention_mask(*scores.shape[-2:], is_causal=True), scores, LOWEST)
-    shifted = exp(scores - largest(scores, axis=-1, keepdims=True))
-    weights = where(scores > LOWEST, shifted, 0.0)
-    total = maximum(sum(weights, axis=-1, keepdims=True), TINIEST)
-    return astype(matmul(weights / total, wide[2]), q.dtype)
 
 
 # Masks

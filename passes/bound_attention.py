@@ -124,6 +124,7 @@ def _bound(op: AttentionOp, mask: SSAValue) -> None:
         mask=None if whole else mask,
         shifts=emit(ConcatenateOp(shifts, len(batch))) if shifts else None,
         scale=op.scale.value.data,
+        softcap=op.cap,
         bounds=[b._replace(limit=max(-_FARTHEST, min(b.limit, _FARTHEST))) for b in bounds],
         location=op.location,
     )

@@ -87,6 +87,7 @@ def _group(op: AttentionOp, shifts: SSAValue, axis: int) -> None:
         mask=None if op.mask is None else rows(op.mask),
         shifts=first(shifts),
         scale=op.scale.value.data,
+        softcap=op.cap,
         # The only query was the first.
         bounds=[bound._replace(query=0) for bound in bounds_of(op.bounds)],
         location=op.location,

@@ -155,7 +155,7 @@ def attention_form(
 ) -> Sequence[SSAValue]:
     """Attention, or its gradients: one operation for that of the query, one for those of key and
     value."""
-    types, given = [result.type for result in op.results], (op.scale, op.bounds)
+    types, given = [result.type for result in op.results], (op.scale, op.bounds, op.softcap)
     if not isinstance(op, attention.AttentionGradientOp):
         return emit.all(linalg_ext.AttentionOp(operands, types, *given))
     dquery = emit(linalg_ext.AttentionQueryGradientOp(operands, types[:1], *given))

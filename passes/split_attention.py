@@ -114,6 +114,7 @@ def _split(op: AttentionOp, shifts: SSAValue, parts: int) -> None:
         mask=mask,
         shifts=_shifts(emit, op, shifts, parts, keys),
         scale=op.scale.value.data,
+        softcap=op.cap,
         bounds=bounds_of(op.bounds),
         location=op.location,
     )

@@ -128,9 +128,8 @@ def test_grouped_queries(count: int, past: int, total: int, last: Any, attribute
         "GroupQueryAttention", inputs, OUTPUTS, num_heads=4, kv_num_heads=2, **attributes
     )
     ir = loaded.lower(values={"total": inputs["total"]}, target="desktop").ir("diff")
-    if "softcap" not in attributes:
-        assert ir.count("array.attention ") == 1
-        assert f"bounds [1, {-1 if count > 1 else 0}, 0" in ir
+    assert ir.count("array.attention ") == 1
+    assert f"bounds [1, {-1 if count > 1 else 0}, 0" in ir
 
 
 def test_grouped_queries_of_prompts_that_end_early() -> None:

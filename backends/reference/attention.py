@@ -18,8 +18,13 @@ from stepwell.dialects.linalg_ext import (
 )
 
 
-def _scores(op: AttendingOp, query: Any, key: Any, mask: Any, shifts: Any) -> Any:
+def _unmasked(op: AttendingOp, query: Any, key: Any) -> Any:
     scores = query @ np.swapaxes(key, -1, -2) * op.scale.value.data
+    return scores if op.cap is None else op.cap * np.tanh(scores / op.cap)
+
+
+def _scores(op: AttendingOp, query: Any, key: Any, mask: Any, shifts: Any) -> Any:
+    scores = _unmasked(op, query, key)
     if mask is not None and mask.dtype == np.bool_:
         scores = np.where(mask, scores, LOWEST)
     elif mask is not None:
@@ -44,7 +49,10 @@ def _weights_and_slopes(op: AttendingOp, operands: list[Any]) -> Any:
     scores = _scores(op, query, key, *beside)
     exponents = np.where(scores > LOWEST, scores - logsumexp[..., None], -np.inf)
     weights = np.exp(exponents)
-    return weights, weights * (dout @ np.swapaxes(value, -1, -2) - delta[..., None])
+    slopes = weights * (dout @ np.swapaxes(value, -1, -2) - delta[..., None])
+    if op.cap is not None:
+        slopes *= 1 - (_unmasked(op, query, key) / op.cap) ** 2
+    return weights, slopes
 
 
 def _query_gradient(

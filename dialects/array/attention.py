@@ -1,6 +1,7 @@
 """Attention, softmax(query key^T * scale + mask) value, as one operation; its gradient as another.
 
-Scores are computed in f32. A score of at most -1e38, as a boolean mask and an additive mask of -inf
+With a cap c, c * tanh(query key^T * scale / c) is what the mask is added to (Gemma 2). Scores are
+computed in f32. A score of at most -1e38, as a boolean mask and an additive mask of -inf
 give, has weight zero, and so have keys that the bounds hide (`dialects/bounds.py`); a query without
 any other score has the result zero.
 """
@@ -49,6 +50,7 @@ from stepwell.dialects.array.elementwise import (
     MaximumOp,
     MultiplyOp,
     SubtractOp,
+    TanhOp,
 )
 from stepwell.dialects.array.logic import CastOp, GreaterOp, LessEqualOp, WhereOp
 from stepwell.dialects.array.reduction import MaxOp, SumOp
@@ -61,6 +63,7 @@ from stepwell.dialects.bounds import (
     bounds_of,
     seen,
     verify_bounds,
+    verify_cap,
 )
 from stepwell.dialects.emit import Emitter
 from stepwell.dialects.errors import DTypeError, ShapeError
@@ -86,6 +89,7 @@ class AttendingOp(CompositeOp, BoundedOp, ABC):
         mask: SSAValue | None = None,
         shifts: SSAValue | None = None,
         scale: float,
+        softcap: float | None = None,
         bounds: Sequence[Bound] = (),
         location: LocationAttr | None = None,
     ):
@@ -95,10 +99,16 @@ class AttendingOp(CompositeOp, BoundedOp, ABC):
             location=location,
             scale=FloatAttr(scale, f64),
             bounds=bounds_attr(bounds),
+            **({} if softcap is None else {"softcap": FloatAttr(softcap, f64)}),
         )
 
     @classmethod
-    def check(cls, operands: Sequence[Tensor], beside: Sequence[Tensor], bounds: Attribute) -> None:
+    def check(
+        cls,
+        operands: Sequence[Tensor],
+        beside: Sequence[Tensor],
+        properties: Mapping[str, Attribute],
+    ) -> None:
         """Raises ShapeError or DTypeError unless query, key, value, mask and shifts go together."""
         query = operands[0]
         for what, operand in zip(("query", "key", "value"), operands, strict=True):
@@ -122,7 +132,8 @@ class AttendingOp(CompositeOp, BoundedOp, ABC):
             )
         masks = [type for type in beside if type.element_type != i32]
         shifts = [type.get_shape() for type in beside if type.element_type == i32]
-        verify_bounds(cast(Bounds, bounds), q[:-2], shifts[0] if shifts else None)
+        verify_bounds(cast(Bounds, properties["bounds"]), q[:-2], shifts[0] if shifts else None)
+        verify_cap(properties.get("softcap"))
         if len(masks) > 1 or len(shifts) > 1 or [*masks, *beside[len(masks) :]] != [*beside]:
             raise ShapeError(f"{cls.name}: there is a mask, and shifts after it")
         if not masks:
@@ -164,13 +175,20 @@ class AttendingOp(CompositeOp, BoundedOp, ABC):
             )
         )
 
-    def _scores(
-        self, emit: Emitter, query: SSAValue, key: SSAValue, mask: SSAValue | None,
-        shifts: SSAValue | None,
-    ) -> SSAValue:  # fmt: skip
-        """The scores in f32, at least `LOWEST`."""
-        scores = self._product(emit, query, key, 1, 1)
-        scores = emit(MultiplyOp(scores, full_like(emit, self.scale.value.data, scores)))
+    def _scores(self, emit: Emitter, query: SSAValue, key: SSAValue) -> tuple[SSAValue, SSAValue]:
+        """The scores in f32, and the tanh that caps them; the scores again if nothing does."""
+        scores, cap = self._product(emit, query, key, 1, 1), self.cap
+        if cap is None:
+            scores = emit(MultiplyOp(scores, full_like(emit, self.scale.value.data, scores)))
+            return scores, scores
+        factor = full_like(emit, self.scale.value.data / cap, scores)
+        share = emit(TanhOp(emit(MultiplyOp(scores, factor))))
+        return emit(MultiplyOp(share, full_like(emit, cap, share))), share
+
+    def _masked(
+        self, emit: Emitter, scores: SSAValue, mask: SSAValue | None, shifts: SSAValue | None
+    ) -> SSAValue:
+        """The scores, at least `LOWEST`."""
         lowest = full_like(emit, LOWEST, scores)
         if mask is not None and is_bool(element_of(mask)):
             scores = emit(WhereOp(mask, scores, lowest))
@@ -213,11 +231,16 @@ class AttendingOp(CompositeOp, BoundedOp, ABC):
         seen = emit(GreaterOp(scores, full_like(emit, LOWEST, scores)))
         return emit(WhereOp(seen, weights, zeros_like(emit, weights)))
 
+    def raw_scores(self, query: Floats, key: Floats) -> Floats:
+        """The scores before they are masked, in f64."""
+        scores = query @ np.swapaxes(key, -1, -2) * self.scale.value.data
+        return scores if self.cap is None else self.cap * np.tanh(scores / self.cap)
+
     def score_array(
         self, query: Floats, key: Floats, mask: NumPyArray | None, shifts: NumPyArray | None
     ) -> Floats:
         """The scores in f64, -inf where masked."""
-        scores = query @ np.swapaxes(key, -1, -2) * self.scale.value.data
+        scores = self.raw_scores(query, key)
         if mask is not None and mask.dtype == np.bool_:
             scores = np.where(mask, scores, -np.inf)
         elif mask is not None:
@@ -246,8 +269,8 @@ class AttentionOp(AttendingOp):
     logsumexp = result_def(AnyTensorTypeConstr)
 
     assembly_format = (
-        "$query `,` $key `,` $value (`with` $beside^)? `scale` $scale `bounds` $bounds attr-dict "
-        "`:` functional-type(operands, results)"
+        "$query `,` $key `,` $value (`with` $beside^)? `scale` $scale "
+        "(`softcap` $softcap^)? `bounds` $bounds attr-dict `:` functional-type(operands, results)"
     )
 
     FIXED: ClassVar = 3
@@ -256,7 +279,7 @@ class AttentionOp(AttendingOp):
     def infer(
         cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
     ) -> Sequence[Tensor]:
-        cls.check(operands[:3], operands[3:], properties["bounds"])
+        cls.check(operands[:3], operands[3:], properties)
         return cls.types(operands[0], operands[2])
 
     @staticmethod
@@ -283,7 +306,8 @@ class AttentionOp(AttendingOp):
         given, mask, shifts = self.split(operands)
         query, key, value = (_cast(emit, operand, f32) for operand in given)
         axis = len(self._batch) + 1
-        scores = self._scores(emit, query, key, mask, shifts)
+        scores, _ = self._scores(emit, query, key)
+        scores = self._masked(emit, scores, mask, shifts)
         peak = emit(MaxOp(scores, [axis]))
         along = unreduce(emit, peak, self._score_shape, [axis])
         seen = emit(GreaterOp(scores, full_like(emit, LOWEST, scores)))
@@ -305,6 +329,7 @@ class AttentionOp(AttendingOp):
             mask=self.mask,
             shifts=self.shifts,
             scale=self.scale.value.data,
+            softcap=self.cap,
             bounds=bounds_of(self.bounds),
         )
         slopes: list[SSAValue | None] = list(emit.all(gradient))
@@ -319,7 +344,8 @@ class AttentionGradientOp(AttendingOp):
     """The gradients of attention with respect to query, key and value.
 
     With weights p = exp(scores - logsumexp): of value p^T dout, and of the scores
-    ds = p (dout value^T - delta), of which query and key receive ds key and ds^T query, scaled.
+    ds = p (dout value^T - delta), of which query and key receive ds key and ds^T query, scaled, and
+    with a cap c times 1 - (score / c)^2.
     `delta` is the sum over each row of dout * out, less the cotangent of the log-sum-exp.
     """
 
@@ -337,7 +363,8 @@ class AttentionGradientOp(AttendingOp):
 
     assembly_format = (
         "$query `,` $key `,` $value `,` $dout `,` $logsumexp `,` $delta (`with` $beside^)? "
-        "`scale` $scale `bounds` $bounds attr-dict `:` functional-type(operands, results)"
+        "`scale` $scale (`softcap` $softcap^)? `bounds` $bounds attr-dict "
+        "`:` functional-type(operands, results)"
     )
 
     FIXED: ClassVar = 6
@@ -347,7 +374,7 @@ class AttentionGradientOp(AttendingOp):
         cls, operands: Sequence[Tensor], properties: Mapping[str, Attribute]
     ) -> Sequence[Tensor]:
         query, key, value, dout, logsumexp, delta, *beside = operands
-        cls.check([query, key, value], beside, properties["bounds"])
+        cls.check([query, key, value], beside, properties)
         out, row = AttentionOp.types(query, value)
         named = zip(("dout", "logsumexp", "delta"), (dout, logsumexp, delta), strict=True)
         for (what, given), wanted in zip(named, (out, row, row), strict=True):
@@ -362,6 +389,8 @@ class AttentionGradientOp(AttendingOp):
         weights = np.exp(scores - logsumexp[..., None])
         slope = weights * (dout @ np.swapaxes(value, -1, -2) - delta[..., None])
         slope *= self.scale.value.data
+        if self.cap is not None:
+            slope *= 1 - (self.raw_scores(query, key) / self.cap) ** 2
         results = (
             slope @ key,
             np.swapaxes(slope, -1, -2) @ query,
@@ -371,26 +400,31 @@ class AttentionGradientOp(AttendingOp):
 
     def _weights_and_slope(
         self, emit: Emitter, operands: Sequence[SSAValue]
-    ) -> tuple[SSAValue, SSAValue]:
-        """The weights and the gradient of the scores."""
+    ) -> tuple[SSAValue, SSAValue, SSAValue]:
+        """The weights, the gradient of the scores, and the tanh that caps them."""
         given, mask, shifts = self.split(operands)
         query, key, value, dout = (_cast(emit, operand, f32) for operand in given[:4])
         logsumexp, delta = given[4:]
-        scores = self._scores(emit, query, key, mask, shifts)
+        scores, share = self._scores(emit, query, key)
+        scores = self._masked(emit, scores, mask, shifts)
         weights = self._weights(emit, scores, logsumexp)
         received = self._product(emit, dout, value, 1, 1)
         along = unreduce(emit, delta, self._score_shape, [len(self._batch) + 1])
-        return weights, emit(MultiplyOp(weights, emit(SubtractOp(received, along))))
+        return weights, emit(MultiplyOp(weights, emit(SubtractOp(received, along)))), share
 
     def score_gradient(self, emit: Emitter) -> SSAValue:
         """The gradient of an additive mask: that of the scores."""
-        _, slope = self._weights_and_slope(emit, list(self.operands))
+        _, slope, _ = self._weights_and_slope(emit, list(self.operands))
         return _cast(emit, slope, element_of(self.query))
 
     def decompose(self, emit: Emitter, *operands: SSAValue) -> Sequence[SSAValue]:
         query, key, _, dout = (_cast(emit, operand, f32) for operand in operands[:4])
-        weights, slope = self._weights_and_slope(emit, operands)
+        weights, slope, share = self._weights_and_slope(emit, operands)
         slope = emit(MultiplyOp(slope, full_like(emit, self.scale.value.data, slope)))
+        if self.cap is not None:
+            # The derivative of tanh is 1 - tanh ** 2.
+            passed = emit(SubtractOp(full_like(emit, 1.0, share), emit(MultiplyOp(share, share))))
+            slope = emit(MultiplyOp(slope, passed))
         results = (
             self._product(emit, slope, key, 1, 0),
             self._product(emit, slope, query, 0, 0),

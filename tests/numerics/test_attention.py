@@ -38,9 +38,16 @@ CASES = [
 """Batch, queries, keys, depth, width, the type of the mask, causal."""
 
 
-def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool) -> tuple[Any, Any]:
-    """The result, and the weights."""
+def raw_scores(q: Any, k: Any, cap: float | None) -> Any:
     scores = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
+    return scores if cap is None else cap * np.tanh(scores / cap)
+
+
+def attention(
+    q: Any, k: Any, v: Any, mask: Any, causal: bool, cap: float | None = None
+) -> tuple[Any, Any]:
+    """The result, and the weights."""
+    scores = raw_scores(q, k, cap)
     if mask is not None:
         scores = np.where(mask, scores, -np.inf) if mask.dtype == np.bool_ else scores + mask
     if causal:
@@ -50,10 +57,14 @@ def attention(q: Any, k: Any, v: Any, mask: Any, causal: bool) -> tuple[Any, Any
     return weights @ v, weights
 
 
-def gradients(q: Any, k: Any, v: Any, mask: Any, dout: Any, causal: bool) -> list[Any]:
-    out, weights = attention(q, k, v, mask, causal)
+def gradients(
+    q: Any, k: Any, v: Any, mask: Any, dout: Any, causal: bool, cap: float | None = None
+) -> list[Any]:
+    out, weights = attention(q, k, v, mask, causal, cap)
     delta = (dout * out).sum(-1, keepdims=True)
     slopes = weights * (dout @ np.swapaxes(v, -1, -2) - delta) / np.sqrt(q.shape[-1])
+    if cap is not None:
+        slopes = slopes * (1 - (raw_scores(q, k, cap) / cap) ** 2)
     turned = np.swapaxes(slopes, -1, -2)
     return [slopes @ k, turned @ q, np.swapaxes(weights, -1, -2) @ dout]
 
@@ -72,24 +83,25 @@ def operands(case: Any, dtype: Any) -> list[Array]:
     return arrays
 
 
-def function_of(causal: bool) -> Any:
+def function_of(causal: bool, cap: float | None = None) -> Any:
     """The result, and its gradients."""
 
     def function(q: Any, k: Any, v: Any, dout: Any, *mask: Any) -> Any:
         def objective(*qkv: Any) -> Any:
-            out = sw.scaled_dot_product_attention(*qkv, *mask, is_causal=causal)
+            out = sw.scaled_dot_product_attention(*qkv, *mask, is_causal=causal, softcap=cap)
             return sw.sum(out.astype("f32") * dout)
 
-        out = sw.scaled_dot_product_attention(q, k, v, *mask, is_causal=causal)
+        out = sw.scaled_dot_product_attention(q, k, v, *mask, is_causal=causal, softcap=cap)
         return out, sw.grad(objective, (0, 1, 2))(q, k, v)
 
     return function
 
 
-def expected(arrays: list[Array], causal: bool) -> list[Any]:
+def expected(arrays: list[Array], causal: bool, cap: float | None = None) -> list[Any]:
     q, k, v, dout, *masks = (a if a.dtype == np.bool_ else a.astype(np.float64) for a in arrays)
     mask = masks[0] if masks else None
-    return [attention(q, k, v, mask, causal)[0], *gradients(q, k, v, mask, dout, causal)]
+    given = mask, dout, causal, cap
+    return [attention(q, k, v, mask, causal, cap)[0], *gradients(q, k, v, *given)]
 
 
 def kernels_of(module: ModuleOp) -> list[FuncOp]:
@@ -142,6 +154,33 @@ def test_every_plan(case: Any, dtype: Any) -> None:
     for number in range(count):
         results = by_plan(module, number, arrays)
         check(results, wanted, dtype, f"plan {number}")
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [*((CASES[i], np.float32) for i in (1, 2, 6, 7)), (CASES[4], np.float16)],
+    ids=str,
+)
+def test_every_plan_with_a_cap(case: Any, dtype: Any) -> None:
+    """Scores are capped before they are masked, and never stored."""
+    arrays, cap = operands(case, dtype), 0.5
+    wanted = expected(arrays, case[-1], cap)
+    module = lower(traced(function_of(case[-1], cap), arrays), ROOMY, "buffers", verify_each=True)
+    whole = [op for op in kernels_of(module) if "attention" in op.sym_name.data]
+    assert len(whole) == (3 if case[-2] is None else 4)
+    for number in range(max(len(choices(Frame(kernel, ROOMY))) for kernel in whole)):
+        results = by_plan(module, number, arrays)
+        check(results, wanted, dtype, f"plan {number}")
+
+
+@pytest.mark.parametrize("target", ["desktop", "software"])
+def test_a_cap_on_device(target: str) -> None:
+    case, cap = CASES[2], 0.5
+    arrays = operands(case, np.float32)
+    program = program_of(traced(function_of(case[-1], cap), arrays), target)
+    check(on_device(program, arrays), expected(arrays, case[-1], cap), np.float32, "")
+    if shaders.tint_command() is not None:
+        shaders.validate_tint([kernel.wgsl for kernel in program.kernels.values()])
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,10 @@ CASES: list[tuple[tuple[int, ...], int, int, int, int, int, dict[str, Any]]] = [
     ((1, 2), 3, 1, 127, 4, 40, {"is_causal": True, "offset": 90, "window": (30, None)}),
     ((2, 1), 2, 5, 160, 8, 8, {"window": (9, 3), "offset": [0, 120], "key_lengths": 125}),
     ((), 1, 15, 64, 12, 8, {"is_causal": True, "key_lengths": 40, "offset": 25}),
+    ((1, 1), 2, 1, 80, 8, 8, {"is_causal": True, "offset": 51, "softcap": 0.5}),
 ]
 """Batch and heads of keys, queries' heads to one of these, queries, keys, depth, width, and what
-`attention_mask` is told at run time."""
+`attention_mask` is told, where numbers are known at run time, and attention itself."""
 
 
 def seen_by(queries: int, keys: int, options: dict[str, Any]) -> Array:
@@ -63,11 +64,12 @@ def problem(case: Any, dtype: Any) -> tuple[Any, list[Array], Array]:
     """A function of attention, its arguments, what it should give."""
     batch, group, queries, keys, depth, width, options = case
     numbers = {n: np.array(options[n], np.int32) for n in ("offset", "key_lengths") if n in options}
-    known = {n: v for n, v in options.items() if n not in numbers}
+    known = {n: v for n, v in options.items() if n not in (*numbers, "softcap")}
+    cap = options.get("softcap")
 
     def function(q: Any, k: Any, v: Any, *given: Any) -> Any:
         mask = sw.attention_mask(queries, keys, **known, **dict(zip(numbers, given, strict=True)))
-        return sw.scaled_dot_product_attention(q, k, v, mask, enable_gqa=group > 1)
+        return sw.scaled_dot_product_attention(q, k, v, mask, enable_gqa=group > 1, softcap=cap)
 
     rng = np.random.default_rng(0)
     heads = (*batch[:-1], batch[-1] * group) if batch else ()
@@ -76,6 +78,7 @@ def problem(case: Any, dtype: Any) -> tuple[Any, list[Array], Array]:
     seen = seen_by(queries, keys, options)
     wide = [np.repeat(a, n, -3) if group > 1 else a for a, n in ((k, group), (v, group))]
     scores = q.astype(np.float64) @ np.swapaxes(wide[0], -1, -2) / np.sqrt(depth)
+    scores = scores if cap is None else cap * np.tanh(scores / cap)
     seen = np.broadcast_to(seen if len(batch) > 1 else seen[0, 0], scores.shape)
     weights = np.where(seen, np.exp(scores - scores.max(-1, keepdims=True)), 0)
     weights /= np.maximum(weights.sum(-1, keepdims=True), 1e-300)
@@ -114,7 +117,7 @@ def test_every_plan(case: Any, dtype: Any, target: str) -> None:
 
 
 @pytest.mark.parametrize("target", [CPU, "desktop-subgroup8"])
-@pytest.mark.parametrize("case", [CASES[0], *CASES[2::3]], ids=str)
+@pytest.mark.parametrize("case", [CASES[0], *CASES[2::3], CASES[-1]], ids=str)
 def test_on_device(case: Any, target: str) -> None:
     if "subgroup" not in shaders.device().features:
         pytest.skip("the device has no subgroups")

@@ -22,8 +22,17 @@ BOUNDS = {
 """Bounds, and how many of the last are shifted."""
 
 
-def scores(query, key, mask, shifts, scale, bounds):
+CAPPED = ((2,), 3, 3, 4, 4)
+"""The size at which scores are capped too."""
+
+
+def raw_scores(query, key, scale, softcap):
     found = query @ np.swapaxes(key, -1, -2) * scale
+    return found if softcap is None else softcap * np.tanh(found / softcap)
+
+
+def scores(query, key, mask, shifts, scale, bounds, softcap):
+    found = raw_scores(query, key, scale, softcap)
     if mask is not None:
         found = np.where(mask, found, -np.inf) if mask.dtype == np.bool_ else found + mask
     queries, keys = found.shape[-2:]
@@ -41,8 +50,8 @@ def beside(kind, rest):
     return left.pop(0) if kind else None, left.pop() if left else None
 
 
-def attention(query, key, value, *rest, mask, scale, bounds):
-    found = scores(query, key, *beside(mask, rest), scale, bounds)
+def attention(query, key, value, *rest, mask, scale, bounds, softcap=None):
+    found = scores(query, key, *beside(mask, rest), scale, bounds, softcap)
     weights = np.exp(found)
     return weights @ value / np.maximum(weights.sum(-1, keepdims=True), 1e-300)
 
@@ -52,10 +61,9 @@ def torch_attention(torch, *tensors, scale, bounds, mask):
     return torch.nn.functional.scaled_dot_product_attention(*tensors, scale=scale, is_causal=causal)
 
 
-def build_attention(emit: Emitter, query, key, value, *rest, mask, scale, bounds):
-    given, shifts = beside(mask, rest)
-    op = ops.AttentionOp(query, key, value, mask=given, shifts=shifts, scale=scale, bounds=bounds)
-    return emit(op)
+def build_attention(emit: Emitter, *operands, mask, **options):
+    given, shifts = beside(mask, operands[3:])
+    return emit(ops.AttentionOp(*operands[:3], mask=given, shifts=shifts, **options))
 
 
 def arguments(size, dtype, mask, shifted):
@@ -70,6 +78,16 @@ def arguments(size, dtype, mask, shifted):
 
 
 def attention_cases():
+    for mask in (None, "float"):
+        options = {"scale": 0.5, "softcap": 0.75, "bounds": (CAUSAL,), "mask": mask}
+        yield Case(
+            f"{mask}-capped",
+            arguments(CAPPED, "f32", mask, 0),
+            lambda emit, *operands, options=options: build_attention(emit, *operands, **options),
+            lambda *arrays, options=options: attention(*arrays, **options),
+            gradient=(0, 1, 2, 3) if mask else (0, 1, 2),
+            ulps=32,
+        )
     for size in SIZES:
         for dtype in ("f32", "f16"):
             for mask in (None, "bool", "float"):
@@ -98,10 +116,14 @@ def attention_cases():
                     )
 
 
-def gradient(query, key, value, dout, logsumexp, delta, *rest, scale, bounds):
+def gradient(query, key, value, dout, logsumexp, delta, *rest, scale, bounds, softcap):
     shifts = rest[0] if rest else None
-    weights = np.exp(scores(query, key, None, shifts, scale, bounds) - logsumexp[..., None])
+    weights = np.exp(
+        scores(query, key, None, shifts, scale, bounds, softcap) - logsumexp[..., None]
+    )
     slope = weights * (dout @ np.swapaxes(value, -1, -2) - delta[..., None]) * scale
+    if softcap is not None:
+        slope = slope * (1 - (raw_scores(query, key, scale, softcap) / softcap) ** 2)
     found = slope @ key, np.swapaxes(slope, -1, -2) @ query, np.swapaxes(weights, -1, -2) @ dout
     return np.concatenate([part.reshape(-1) for part in found])
 
@@ -114,10 +136,12 @@ def build_gradient(emit: Emitter, *operands, options):
 
 
 def gradient_cases():
-    for size in SIZES:
+    for size, softcap in [(CAPPED, 0.75), *((size, None) for size in SIZES)]:
         batch, queries, _, _, width = size
         for name, (bounds, shifted) in BOUNDS.items():
-            options = {"scale": 0.5, "bounds": bounds}
+            if softcap is not None and name != "causal":
+                continue
+            options = {"scale": 0.5, "softcap": softcap, "bounds": bounds}
             always = arguments(size, "f32", None, 0)
             given = (
                 *always,
@@ -127,13 +151,13 @@ def gradient_cases():
                 *arguments(size, "f32", None, shifted)[len(always) :],
             )
             yield Case(
-                f"{size}-{name}",
+                f"{size}-{softcap}-{name}",
                 given,
                 lambda emit, *operands, options=options: build_gradient(
                     emit, *operands, options=options
                 ),
                 lambda *arrays, options=options: gradient(*arrays, **options),
-                gradient=(0, 1, 2, 3, 4, 5) if not batch else (),
+                gradient=(0, 1, 2, 3, 4, 5) if softcap or not batch else (),
                 ulps=64,
             )
 

@@ -59,7 +59,7 @@ class Forward(Tiles):
     def _tile(self, origin: Index, carried: Values) -> Values:
         """One tile of keys: new maxima, sums of weights and results."""
         peaks, totals, values = self._parts(carried)
-        scores = self.scores(self.op.query, self.op.key, origin)
+        scores = self.masked(origin, self.scores(self.op.query, self.op.key, origin))
         blocks = range(self.plan.down)
         largest = [self._row_vector(block, scores, arith.MaximumfOp) for block in blocks]
         largest = self._over_threads(largest, arith.MaximumfOp)

@@ -80,9 +80,10 @@ class Gradient(Tiles):
         minus_logsumexp, minus_delta = known or self._statistics(origin)
         parts = dict(self._parts(carried))
         (rows, slope_rows), (columns, slope_columns) = self.rows, self.columns
+        scores = self.scores(rows, columns, origin)
         weights = [
             self.map(math.Exp2Op, self.map(arith.AddfOp, score, minus_logsumexp(number)))
-            for number, score in enumerate(self.scores(rows, columns, origin))
+            for number, score in enumerate(self.masked(origin, scores))
         ]
         for each in self.of_weights:
             parts[each] = self.add(each, weights, origin, parts[each])
@@ -90,6 +91,9 @@ class Gradient(Tiles):
             start = [minus_delta(number) for number in range(len(weights))]
             received = self.product(slope_rows, slope_columns, origin, start)
             slopes = [self.map(arith.MulfOp, a, b) for a, b in zip(weights, received, strict=True)]
+            slopes = [
+                self.through_cap(slope, score) for slope, score in zip(slopes, scores, strict=True)
+            ]
             for each in self.of_slopes:
                 parts[each] = self.add(each, slopes, origin, parts[each])
         return [value for values in parts.values() for value in values]

@@ -13,6 +13,8 @@ from stepwell.dialects import kernel
 from stepwell.dialects.array.attention import LOWEST
 from stepwell.dialects.linalg_ext import AttendingOp
 from stepwell.passes.domain import Place
+from stepwell.passes.elementary import tanh
+from stepwell.passes.real import Real
 from stepwell.passes.schedules.attention.plan import WIDTH, Shape
 from stepwell.passes.schedules.frame import Frame, lanes
 from stepwell.passes.schedules.point import quick
@@ -35,6 +37,29 @@ class Lanewise:
         self.frame, self.points, self.attention = frame, frame.points, op
         self.vector, self.lane = lanes(WIDTH)
         self.shape = shape_of_attention(op)
+
+    @property
+    def unit(self) -> float:
+        """What products of queries and keys are multiplied by before they are capped."""
+        scale, cap = self.attention.scale.value.data, self.attention.cap
+        return scale * log2(e) if cap is None else scale / cap
+
+    def capped(self, value: SSAValue) -> SSAValue:
+        """The score of a product times the unit, in units of log 2."""
+        cap = self.attention.cap
+        if cap is None:
+            return value
+        share = tanh(Real(self.points.emit, value)).value
+        return self.map(arith.MulfOp, share, self.like(cap * log2(e), share))
+
+    def through_cap(self, slope: SSAValue, score: SSAValue) -> SSAValue:
+        """The gradient of what was capped to that score, in units of log 2: times 1 - tanh^2."""
+        cap = self.attention.cap
+        if cap is None:
+            return slope
+        share = self.map(arith.MulfOp, score, self.like(1 / (cap * log2(e)), score))
+        lost = self.map(arith.MulfOp, share, share)
+        return self.map(arith.MulfOp, slope, self.map(arith.SubfOp, self.like(1.0, lost), lost))
 
     def splat(self, value: float) -> SSAValue:
         return self.points.broadcast(self.points.emit.constant(value, f32))

@@ -107,9 +107,9 @@ class Rows(Lanewise):
         ]
 
     def _query(self, query: Index) -> Values:
-        """The lane's part of a query, times the scale in units of log 2; zero past the end."""
+        """The lane's part of a query, times the unit of scores; zero past the end."""
         frame, points = self.frame, self.points
-        scale = points.emit.constant(self.op.scale.value.data * log2(e), f32)
+        scale = points.emit.constant(self.unit, f32)
         row = frame.clamped(query, self.shape.queries)
         parts: list[SSAValue] = []
         for number, feature in self._features(self.depth):
@@ -172,7 +172,8 @@ class Rows(Lanewise):
             total = self.map(arith.MulfOp, factors[0], parts[0])
             for factor, part in zip(factors[1:], parts[1:], strict=True):
                 total = self.map(math.FmaOp, factor, part, total)
-            score = points.emit(kernel.SubgroupReduceOp("add", self._across_lanes(total)))
+            product = points.emit(kernel.SubgroupReduceOp("add", self._across_lanes(total)))
+            score = self.capped(product)
             if self.op.mask is not None:
                 query = frame.clamped(self.queries[row], self.shape.queries)
                 score = self.with_given(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import e, log2, prod
+from math import prod
 
 from xdsl.dialects import arith, math, memref, vector
 from xdsl.dialects.builtin import IntegerAttr, VectorType, f32, i1, i64
@@ -129,11 +129,11 @@ class Tiles(Lanewise):
         return self._in_chunks(trips, fetch, put, self.column_stride, VECTORS, start)
 
     def scores(self, rows: SSAValue, columns: SSAValue, origin: Index) -> Values:
-        """Scores in units of log 2, `LOWEST` where a query does not see a key."""
-        scale = self.splat(self.attention.scale.value.data * log2(e))
+        """Scores in units of log 2, before any is masked."""
+        scale = self.splat(self.unit)
         start = [self.splat(0)] * (self.plan.down * WIDTH * VECTORS)
         products = self.product(rows, columns, origin, start)
-        return self._masked(origin, [self.map(arith.MulfOp, each, scale) for each in products])
+        return [self.capped(self.map(arith.MulfOp, each, scale)) for each in products]
 
     def add(self, sums: Sums, scores: Values, origin: Index, values: Values) -> Values:
         """values + scores operand, over a tile."""
@@ -305,8 +305,8 @@ class Tiles(Lanewise):
                     results[number] = self.map(math.FmaOp, factor, columns[v], results[number])
         return results
 
-    def _masked(self, origin: Index, scores: Values) -> Values:
-        """Scores with the lowest value where a key is not to be seen."""
+    def masked(self, origin: Index, scores: Values) -> Values:
+        """Scores with `LOWEST` where a query does not see a key."""
         frame, points, plan = self.frame, self.points, self.plan
         mask, seen = self.attention.mask, self.seen
         if mask is None and not seen.limits and not self.column_count % COLUMNS:

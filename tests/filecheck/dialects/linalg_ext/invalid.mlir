@@ -102,6 +102,15 @@ func.func @result(%u: tensor<2x3xf32>, %x: tensor<2x8xf32>) {
 
 // -----
 
+func.func @cap(%q: tensor<5x4xf32>, %k: tensor<3x4xf32>) {
+  // expected-error @below {{softcap 0.0 is no positive number}}
+  %y, %l = linalg_ext.attention %q, %k, %k scale 0.5 : f64 softcap 0.0 : f64 bounds []
+    : (tensor<5x4xf32>, tensor<3x4xf32>, tensor<3x4xf32>) -> (tensor<5x4xf32>, tensor<5xf32>)
+  func.return
+}
+
+// -----
+
 func.func @nobody(%c: tensor<i1>) {
   // expected-error @below {{linalg_ext.when: there is no function @branch}}
   linalg_ext.when %c @branch() : (tensor<i1>) -> ()

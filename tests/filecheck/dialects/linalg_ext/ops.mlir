@@ -19,9 +19,9 @@ func.func @attention(%q: tensor<2x5x4xf16>, %k: tensor<2x3x4xf16>, %v: tensor<2x
 func.func @gradients(%q: tensor<2x5x4xf32>, %k: tensor<2x3x4xf32>, %v: tensor<2x3x8xf32>,
     %o: tensor<2x5x8xf32>, %l: tensor<2x5xf32>, %d: tensor<2x5xf32>, %m: tensor<2x5x3xf32>)
     -> tensor<2x5x4xf32> {
-  // CHECK: linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 5.000000e-01 : f64 bounds [1, -1, 0]
+  // CHECK: linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 5.000000e-01 : f64 softcap 3.000000e+01 : f64 bounds [1, -1, 0]
   // CHECK-SAME: -> tensor<2x5x4xf32>
-  %dq = linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 0.5 : f64 bounds [1, -1, 0]
+  %dq = linalg_ext.attention_query_gradient %q, %k, %v, %o, %l, %d scale 0.5 : f64 softcap 30.0 : f64 bounds [1, -1, 0]
     : (tensor<2x5x4xf32>, tensor<2x3x4xf32>, tensor<2x3x8xf32>, tensor<2x5x8xf32>, tensor<2x5xf32>,
        tensor<2x5xf32>) -> tensor<2x5x4xf32>
   // CHECK: linalg_ext.attention_key_gradient %q, %k, %v, %o, %l, %d with %m scale
