@@ -259,8 +259,8 @@ class Domain:
         return None
 
     def _spanning(self, shape: tuple[int, ...]) -> Place | None:
-        """Where values of that shape are read, each element where its row is reduced."""
-        if self.kind is not Kind.REDUCTION:
+        """Where values of that shape are read or stored, each element in the kernel's own loops."""
+        if self.kind not in (Kind.MAP, Kind.REDUCTION):
             return None
         whole = [*self.parallel, *self.reduced]
         places = (p for v, ps in self.places.items() if shape_of(v) == shape for p in ps)

@@ -3,11 +3,13 @@
 Consumers are placed before producers. A producer joins the kernel that reads it when the kernel's
 domain admits it (`passes/domain.py`); one that several kernels read is computed again in each when
 that is cheap or moves less memory, becomes a further output of one of them when that makes no
-cycle, and otherwise starts a kernel of its own. For every value that a kernel stores, the group
-keeps the reasons.
+cycle, and otherwise starts a kernel of its own. A returned map is a further output of a kernel of
+maps that computes what it needs. For every value that a kernel stores, the group keeps the reasons.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 from xdsl.dialects import func
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
@@ -18,7 +20,7 @@ from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.donation import donated_arguments, scalar_slots
 from stepwell.passes.groups import Group, Groups
-from stepwell.passes.structured import Kind, kind_of, tensors_read
+from stepwell.passes.structured import Kind, kind_of, shape_of, tensors_read
 from stepwell.passes.work import byte_size
 
 
@@ -26,16 +28,28 @@ class Grouping:
     """Decides the groups of one function."""
 
     def __init__(self, function: func.FuncOp, max_buffers: int):
+        self.function = function
         self.groups = Groups(function, max_buffers)
+        self.max_buffers = max_buffers
+        self.ahead = True
+        """Whether kernels may take more buffers while they grow than they will in the end."""
         self.kinds: dict[Operation, Kind] = {}
         self.follows: dict[Operation, bool] = {}
         self.costly: dict[Operation, bool] = {}
         self.origins: dict[SSAValue, frozenset[SSAValue]] = {}
         self.donated = donated_arguments(function)
         self.scalars = scalar_slots(function)
+        self.ends: dict[SSAValue, frozenset[SSAValue]] = {}
 
     def run(self) -> Groups:
-        """Places every operation."""
+        """Places every operation; anew if a kernel did not grow to where it takes few buffers."""
+        self._place_all()
+        if any(self._buffers(g.domain.inputs(), g) > self.max_buffers for g in self.groups.all):
+            self.groups, self.ahead = Groups(self.function, self.max_buffers), False
+            self._place_all()
+        return self.groups
+
+    def _place_all(self) -> None:
         for op in reversed(list(self.groups.block.ops)):
             if isinstance(op, AttendingOp):
                 self._place_alone(op)
@@ -45,7 +59,6 @@ class Grouping:
                 self._place_host_op(op)
             elif isinstance(op, InsertSliceOp):
                 self._place_insertion(op)
-        return self.groups
 
     def _place_alone(self, op: AttendingOp) -> None:
         """An operation of several results, whose kernel only what it reads may join."""
@@ -87,6 +100,8 @@ class Grouping:
             for group in readers:
                 self.groups.add(op, group, stored=False)
             return
+        if elementwise and not readers and self._joins_beside(op):
+            return
         reasons = [] if refusal is None else [refusal]
         stored = escapes or len(readers) > 1
         # The one reader of a map has just refused it.
@@ -109,6 +124,39 @@ class Grouping:
         group.boundaries[result] = reasons
         self.groups.run_before(group, self.groups.followers(result))
         return group
+
+    def _joins_beside(self, op: GenericOp | FillOp) -> bool:
+        """Lets a kernel of maps that computes, at some cost, what a returned map of its shape needs
+        compute this one too, if there is one.
+        """
+        (result,) = op.results
+        if result in self.groups.wholes:
+            return False
+        needed: set[GenericOp] = set()
+        for group in self.groups.all:
+            outputs = group.domain.outputs
+            if group.domain.kind is Kind.MAP and all(
+                shape_of(value) == shape_of(result) for value in outputs
+            ):
+                needed = needed or self._costly_sources([result])
+                if needed & self._costly_sources(outputs) and not (
+                    self._too_many_buffers(op, group, stored=True)
+                    or self.groups.add(op, group, stored=True)
+                ):
+                    group.boundaries[result] = [Boundary.RETURNED]
+                    return True
+        return False
+
+    def _costly_sources(self, values: Iterable[SSAValue]) -> set[GenericOp]:
+        """The maps that maps compute values from, point by point, if they are not cheap."""
+        found: set[GenericOp] = set()
+        pending = [v.owner for v in values if isinstance(v.owner, GenericOp)]
+        while pending:
+            op = pending.pop()
+            if op not in found and self._kind(op) is Kind.MAP:
+                found.add(op)
+                pending += self._of_its_size(op)
+        return {op for op in found if not _is_cheap(op)}
 
     def _no_inline(
         self, op: GenericOp | FillOp, kind: Kind, readers: list[Group]
@@ -189,16 +237,30 @@ class Grouping:
         return self._too_many_buffers(op, group, stored)
 
     def _too_many_buffers(self, op: Operation, group: Group, stored: bool) -> Boundary | None:
-        fits = self._buffers(op, group, stored) <= self.groups.max_buffers
+        read = {*group.domain.inputs(), *self.groups.tensors_read(op)}.difference(op.results)
+        more = op.results if stored else ()
+        fits = self._buffers(read, group, more) <= self.max_buffers or (
+            self.ahead and self._buffers(self._computed_from(read), group, more) <= self.max_buffers
+        )
         return None if fits else Boundary.BUFFERS
 
-    def _buffers(self, op: Operation, group: Group, stored: bool) -> int:
-        """Storage buffers of the group's launch once `op` has joined it."""
-        domain = group.domain
-        values = {v for v in domain.inputs() if self._is_bound(v)}
-        values.difference_update(op.results)
-        values.update(v for v in self.groups.tensors_read(op) if self._is_bound(v))
-        outputs = [*domain.outputs, *(op.results if stored else ())]
+    def _computed_from(self, values: Iterable[SSAValue]) -> set[SSAValue]:
+        """What maps compute values from, one after another, if that is not too much to bind."""
+        if not self.ends:
+            for op in self.groups.block.ops:
+                if isinstance(op, GenericOp) and self._kind(op) in (Kind.VIEW, Kind.MAP):
+                    read = filter(self._is_bound, self.groups.tensors_read(op))
+                    ends = frozenset[SSAValue]().union(*(self.ends.get(v, {v}) for v in read))
+                    if len(ends) <= self.max_buffers:
+                        self.ends[op.results[0]] = ends
+        return {end for value in values for end in self.ends.get(value, {value})}
+
+    def _buffers(
+        self, read: Iterable[SSAValue], group: Group, more: Sequence[SSAValue] = ()
+    ) -> int:
+        """Storage buffers of a group's launch that reads these values, and stores `more`."""
+        values = {v for v in read if self._is_bound(v)}
+        outputs = [*group.domain.outputs, *more]
         in_place = sum(self.donated.get(v) in values for v in outputs if v in self.donated)
         return len(values) + len(outputs) - in_place
 

@@ -293,3 +293,38 @@ func.func @long_rows(%x: tensor<64x50000xf32>) -> (tensor<64x50000xf32>, tensor<
   %c = array.sum %x axes [0] : (tensor<64x50000xf32>) -> tensor<50000xf32>
   func.return %y, %c : tensor<64x50000xf32>, tensor<50000xf32>
 }
+
+// What is returned beside another map, and needs the same costly one, is its kernel's second result.
+// CHECK:      func.func @beside
+// CHECK-NEXT:   %[[B:.*]], %[[A:.*]] = kernel.launch @map_{{.*}}(%y, %x) : (
+// CHECK-NEXT:   func.return %[[A]], %[[B]]
+func.func @beside(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<4x8xf32>) {
+  %0 = array.multiply %x, %y : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  %1 = array.exp %0 : (tensor<4x8xf32>) -> tensor<4x8xf32>
+  %2 = array.add %1, %x : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  %3 = array.add %1, %y : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  func.return %2, %3 : tensor<4x8xf32>, tensor<4x8xf32>
+}
+
+// Eight maps of two tensors are more than a kernel binds, and the tensors they are computed from are not.
+// CHECK:      func.func @computed_from
+// CHECK-NEXT:   kernel.launch @map_{{.*}}(%x, %y)
+// CHECK-NEXT:   func.return
+func.func @computed_from(%x: tensor<4xf32>, %y: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = array.add %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %1 = array.subtract %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %2 = array.multiply %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %3 = array.divide %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %4 = array.maximum %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %5 = array.minimum %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %6 = array.pow %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %7 = array.remainder %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %8 = array.subtract %0, %1 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %9 = array.subtract %2, %3 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %10 = array.subtract %4, %5 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %11 = array.subtract %6, %7 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %12 = array.multiply %8, %9 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %13 = array.multiply %10, %11 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %14 = array.multiply %12, %13 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  func.return %14 : tensor<4xf32>
+}
