@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from math import prod
 from types import EllipsisType, ModuleType
-from typing import Any, Protocol, TypeAlias, Union, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, Union, cast
 
 import numpy as np
 
@@ -96,6 +97,15 @@ class Array:
             return values
         self._data = placed = cast(Data, upload(values, dtype=self.dtype.name))
         return placed
+
+    if not TYPE_CHECKING:  # Type checkers know what there is.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Says which function does what a method of that name would."""
+            loaded = sys.modules.get("stepwell.frontend.operations")
+            function = loaded is not None and name in loaded.__all__
+            hint = f": call `sw.{name}(x)`" if function else ""
+            raise AttributeError(f"an array has no attribute {name!r}{hint}", name=name, obj=self)
 
     @property
     def is_donated(self) -> bool:

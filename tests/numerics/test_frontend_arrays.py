@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import stepwell as sw
+from stepwell import nn
 
 
 @pytest.fixture(autouse=True, params=["reference", ""], ids=["reference", "device"])
@@ -336,3 +337,13 @@ def test_random_is_reproducible_and_keys_differ() -> None:
     once = np.asarray(sw.random.next_key())
     sw.manual_seed(3)
     same(sw.random.next_key(), once)
+
+
+def test_methods_that_are_functions_are_named() -> None:
+    x = sw.ones(2)
+    with pytest.raises(AttributeError, match=r"no attribute 'exp': call `sw\.exp\(x\)`"):
+        x.exp()  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
+        _ = x.nothing  # type: ignore[attr-defined]
+    assert not hasattr(x, "__cuda_array_interface__")
+    assert not hasattr(nn.Parameter(np.ones(1)), "grad_fn")
