@@ -25,6 +25,7 @@ class Boundary(Enum):
     WHOLE = "of attention, which is a kernel of its own"
     COSTLY = "several kernels read it, and computing it again in each costs more"
     REREAD = "the kernel would compute it many times over"
+    DEEP = "an element would take the kernel too many steps"
     PRODUCER = "it is the end of the kernel that computes what it reads"
     CYCLE = "kernels would wait for each other"
     BUFFERS = "the kernel would take too many buffers"

@@ -370,7 +370,7 @@ class Domain:
     def _read(self, op: GenericOp, loops: list[Index] | Place) -> None:
         for operand, map in zip(structured.inputs(op), structured.input_maps(op), strict=True):
             self._note(operand, apply_map(map, loops))
-        for operand in structured.captured_tensors(op):
+        for operand in structured.extracted(op):
             self._note(operand, tuple(var(size) for size in shape_of(operand)))
 
     def _note(self, value: SSAValue, place: Place) -> None:

@@ -20,6 +20,7 @@ from stepwell.passes import structured
 from stepwell.passes.boundary import Boundary
 from stepwell.passes.donation import donated_arguments, scalar_slots
 from stepwell.passes.groups import Group, Groups
+from stepwell.passes.recurrence import solve
 from stepwell.passes.structured import Kind, kind_of, shape_of, tensors_read
 from stepwell.passes.work import byte_size
 
@@ -165,6 +166,8 @@ class Grouping:
         if any(group.domain.overwrites(op) for group in readers):
             return Boundary.OVERWRITTEN
         again = len(readers) > 1
+        if kind is Kind.VIEW and isinstance(op, GenericOp):
+            return next(filter(None, (group.takes_long(op) for group in readers)), None)
         if kind is not Kind.MAP or isinstance(op, FillOp):
             return None
         if again and not _is_cheap(op) and not self._moves_less_again(op.results[0], readers):
@@ -182,7 +185,7 @@ class Grouping:
         )
         if many and (again or self._is_costly(op)):
             return Boundary.REREAD
-        return self._too_many_buffers(op, group, stored=False)
+        return self._no_room(op, group, stored=False)
 
     def _moves_less_again(self, value: SSAValue, readers: list[Group]) -> bool:
         """Whether a costly map had better be computed again by each of its readers than stored.
@@ -206,21 +209,25 @@ class Grouping:
 
     def _origins(self, value: SSAValue) -> frozenset[SSAValue]:
         """The large values that maps compute `value` from, point by point; itself if none does."""
-        found = self.origins.get(value)
-        if found is None:
-            found = self.origins[value] = self._traced(value)
-        return found
 
-    def _traced(self, value: SSAValue) -> frozenset[SSAValue]:
+        def origins(value: SSAValue) -> frozenset[SSAValue]:
+            sources = self._large_sources(value)
+            if sources is None:
+                return frozenset({value})
+            return frozenset[SSAValue]().union(*(self.origins[v] for v in sources))
+
+        return solve(self.origins, value, lambda v: self._large_sources(v) or (), origins)
+
+    def _large_sources(self, value: SSAValue) -> list[SSAValue] | None:
+        """What is large of what a map reads point by point; None for what no such map computes."""
         owner = value.owner
         if not isinstance(owner, GenericOp) or self._kind(owner) not in (Kind.VIEW, Kind.MAP):
-            return frozenset({value})
+            return None
         sources = [v for v in structured.inputs(owner) if not isinstance(v.owner, FillOp)]
         narrows = any(byte_size(v.type) > byte_size(value.type) for v in sources)
-        if narrows or any(True for _ in structured.captured_tensors(owner)):
-            return frozenset({value})
-        large = [v for v in sources if _is_large(v, value)]
-        return frozenset[SSAValue]().union(*(self._origins(v) for v in large))
+        if narrows or structured.captured_tensors(owner):
+            return None
+        return [v for v in sources if _is_large(v, value)]
 
     def _no_join(
         self, op: GenericOp | FillOp, kind: Kind, group: Group, stored: bool
@@ -234,7 +241,11 @@ class Grouping:
             beside = group.domain.kind is Kind.MAP and group.domain.spans(op.results[0])
             if not beside and not self._follows_reduction(op):
                 return Boundary.PRODUCER
-        return self._too_many_buffers(op, group, stored)
+        return self._no_room(op, group, stored)
+
+    def _no_room(self, op: GenericOp | FillOp, group: Group, stored: bool) -> Boundary | None:
+        """Why the kernel would be too large with `op`, if it would be."""
+        return group.takes_long(op) or self._too_many_buffers(op, group, stored)
 
     def _too_many_buffers(self, op: Operation, group: Group, stored: bool) -> Boundary | None:
         read = {*group.domain.inputs(), *self.groups.tensors_read(op)}.difference(op.results)
@@ -275,25 +286,32 @@ class Grouping:
 
     def _follows_reduction(self, op: Operation) -> bool:
         """Whether a map is computed from a reduction, element by element."""
-        if op not in self.follows:
-            self.follows[op] = any(
-                self._kind(source) is Kind.REDUCTION
-                or (self._kind(source) is not Kind.CONTRACTION and self._follows_reduction(source))
-                for source in self._of_its_size(op)
+
+        def sources(op: Operation) -> list[GenericOp]:
+            ends = (Kind.REDUCTION, Kind.CONTRACTION)
+            return [source for source in self._of_its_size(op) if self._kind(source) not in ends]
+
+        def follows(op: Operation) -> bool:
+            read = self._of_its_size(op)
+            return any(self._kind(source) is Kind.REDUCTION for source in read) or any(
+                self.follows[source] for source in sources(op)
             )
-        return self.follows[op]
+
+        return solve(self.follows, op, sources, follows)
 
     def _is_costly(self, op: Operation) -> bool:
         """Whether a point of a map costs much, with the maps that are evaluated along with it."""
-        if op not in self.costly:
-            self.costly[op] = isinstance(op, GenericOp) and (
-                structured.is_expensive(op)
-                or any(
-                    self._kind(source) in (Kind.VIEW, Kind.MAP) and self._is_costly(source)
-                    for source in self._of_its_size(op)
-                )
+
+        def sources(op: Operation) -> list[GenericOp]:
+            maps = (Kind.VIEW, Kind.MAP)
+            return [source for source in self._of_its_size(op) if self._kind(source) in maps]
+
+        def costly(op: Operation) -> bool:
+            return isinstance(op, GenericOp) and (
+                structured.is_expensive(op) or any(self.costly[source] for source in sources(op))
             )
-        return self.costly[op]
+
+        return solve(self.costly, op, sources, costly)
 
     def _of_its_size(self, op: Operation) -> list[GenericOp]:
         """What gives the tensors that an operation reads and that are as large as its result."""

@@ -18,6 +18,13 @@ from stepwell.passes.boundary import Boundary
 from stepwell.passes.domain import Domain
 from stepwell.passes.structured import Kind
 
+MOST_PLACES = 64
+"""How often a kernel may compute an operation for one element, each time at another place."""
+LONGEST_CHAIN = 128
+"""Operations of a kernel that read each other, from the first to the last."""
+DEEPEST_INDEX = 4
+"""Quotients within each other in a place."""
+
 
 @dataclass(eq=False)
 class Group:
@@ -32,6 +39,8 @@ class Group:
         default_factory=dict[SSAValue, list[Boundary]]
     )
     """Why each value that it stores is stored."""
+    depths: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
+    """For each value read, how many operations there are from there to what is stored."""
     host: HostOp | None = None
     """What the host does in its place."""
     early: set[Operation] = field(default_factory=set[Operation])
@@ -46,6 +55,20 @@ class Group:
         """Whether it stores the results of its reductions, and nothing computed from them."""
         results = {fold.op.results[0] for fold in self.domain.folds}
         return self.domain.kind is Kind.REDUCTION and results == self.domain.outputs.keys()
+
+    def takes_long(self, op: Operation) -> Boundary | None:
+        """Why the code of its kernel for an element would be long with an operation, if it would.
+
+        That bounds what compiling takes too: without, it would be 2^n for n operations in a row.
+        """
+        (result,) = op.results
+        places = self.domain.places.get(result, ())
+        if len(places) > MOST_PLACES:
+            return Boundary.REREAD
+        chain = self.depths.get(result, 0)
+        if chain > LONGEST_CHAIN or any(i.depth > DEEPEST_INDEX for place in places for i in place):
+            return Boundary.DEEP
+        return None
 
 
 class Groups:
@@ -74,6 +97,9 @@ class Groups:
         if refusal is None:
             group.members.add(op)
             self._note_reads(op, group)
+            depth = 1 + max(group.depths.get(result, 0) for result in op.results)
+            for value in self.tensors_read(op):
+                group.depths[value] = max(depth, group.depths.get(value, 0))
         return refusal
 
     def _note_reads(self, op: Operation, group: Group) -> None:

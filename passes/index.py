@@ -44,10 +44,11 @@ class Var:
 class _Quotient:
     """A base and a divisor; the hash is kept, because every sum looks atoms up."""
 
-    __slots__ = ("_hash", "base", "divisor", "hi")
+    __slots__ = ("_hash", "base", "depth", "divisor", "hi")
 
     def __init__(self, base: Index, divisor: int, hi: int):
         self.base, self.divisor, self.hi = base, divisor, hi
+        self.depth = base.depth + 1
         self._hash = hash((type(self), base, divisor))
 
     def __hash__(self) -> int:
@@ -127,6 +128,11 @@ class Index:
             if coefficient < 0:
                 bound += coefficient * atom.hi
         return bound
+
+    @property
+    def depth(self) -> int:
+        """How many quotients and remainders are within each other: looking at all takes 2^depth."""
+        return max((a.depth for a in self.terms if isinstance(a, _Quotient)), default=0)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Index) and self.const == other.const and self.terms == other.terms

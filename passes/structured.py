@@ -201,13 +201,16 @@ def is_expensive(op: GenericOp) -> bool:
     )
 
 
-def captured_tensors(op: GenericOp) -> Iterator[SSAValue]:
-    """Tensors that the body reads at computed positions, each once."""
-    seen: set[SSAValue] = set()
+def extracted(op: GenericOp) -> Iterator[SSAValue]:
+    """Tensors that the body reads at computed positions, once for each time that it does."""
     for inner in op.body.block.ops:
-        if isinstance(inner, tensor.ExtractOp) and inner.tensor not in seen:
-            seen.add(inner.tensor)
+        if isinstance(inner, tensor.ExtractOp):
             yield inner.tensor
+
+
+def captured_tensors(op: GenericOp) -> Iterable[SSAValue]:
+    """Tensors that the body reads at computed positions, each once."""
+    return dict.fromkeys(extracted(op))
 
 
 @lru_cache(maxsize=4096)

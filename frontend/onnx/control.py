@@ -7,13 +7,19 @@ written out one after another only
 - if all that it takes and gives is known: then nothing of it is in the program, or
 - if not all steps are alike: a state changes its shape, or a node must know the position.
 
+A body is traced again with less known where its steps turn out to change more. Loops within it keep
+what they found before (`_Found`), so that depth does not multiply traces.
+
 Both branches of an If are in the program, unless only one is possible (then what the condition
 depends on is part of what the model is compiled for), or the condition is a setting of the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import NoReturn, Protocol, TypeAlias, TypeVar
 
@@ -129,10 +135,13 @@ def _loop(node: Node, operands: Sequence[Operand | None], graphs: Graphs) -> lis
     most = _most(trips, going)
     if isinstance(most, int) and most == 0 and not collects:
         return states[1:]
-    if not isinstance(most, Array) and _is_arithmetic(body, most, states):
+    found = _met(node)
+    if not isinstance(most, Array) and _is_arithmetic(body, most, states, found):
         return _written_out(body, most, states)
     try:
-        return _with_constants(states, lambda found: _rolled(body, most, states, found, collects))
+        return _with_constants(
+            states, found, lambda constants: _rolled(body, most, states, constants, collects)
+        )
     except NotKnownError as error:
         if error.inputs and isinstance(most, Array):
             raise
@@ -156,19 +165,21 @@ def _most(trips: Operand | None, going: Operand) -> Most:
     return None if trips.item() >= _ENDLESS else max(trips.item(), 0)
 
 
-def _is_arithmetic(body: Body, most: int | None, states: Sequence[Operand]) -> bool:
+def _is_arithmetic(body: Body, most: int | None, states: Sequence[Operand], found: _Found) -> bool:
     """Whether all that the loop takes and gives is known, as far as its first step tells."""
-    if most is not None and not 0 < most <= _WRITTEN_OUT:
+    if found.computes or (most is not None and not 0 < most <= _WRITTEN_OUT):
         return False
     if any(isinstance(state, Array) for state in states):
         return False
+    found.computes = True
     try:
-        with trace().region([]) as block:
+        with found.traced_again(), trace().region([]) as block:
             results = body([np.array(0), *states])
         block.drop_all_references()
     except UnsupportedError:
         return False
-    return all(isinstance(value, np.ndarray) for value in results)
+    found.computes = not all(isinstance(value, np.ndarray) for value in results)
+    return not found.computes
 
 
 def _written_out(
@@ -229,6 +240,42 @@ def _rolled(
 # What Loop and Scan share
 
 
+@dataclass
+class _Found:
+    """What is known of a loop, which holds whenever it is traced with no more known than then."""
+
+    changed: set[int] = field(default_factory=set[int])
+    """Positions of states that steps change."""
+    computes: bool = False
+    """Whether its first step gives what is not known."""
+    within: dict[str, list[_Found]] = field(default_factory=dict[str, list["_Found"]])
+    """The loops met in the latest trace of its body, of each node in their order."""
+
+    @contextmanager
+    def traced_again(self) -> Generator[None]:
+        """While a body is traced: loops in it begin with what they found in the trace before."""
+        before, self.within = self.within, {}
+        token = _around.set((before, self.within))
+        try:
+            yield
+        finally:
+            _around.reset(token)
+
+
+_Met: TypeAlias = dict[str, list[_Found]]
+_around: ContextVar[tuple[_Met, _Met] | None] = ContextVar("around", default=None)
+"""The loops of the body that is traced: those of the trace before, and those met so far."""
+
+
+def _met(node: Node) -> _Found:
+    """What is known of the loop that a node is, when it is met in a trace."""
+    before, now = _around.get() or ({}, {})
+    name = str(node)
+    met, known = now.setdefault(name, []), before.get(name, [])
+    met.append(known[len(met)] if len(met) < len(known) else _Found())
+    return met[-1]
+
+
 class _ChangesError(Exception):
     """Steps change the states at these positions."""
 
@@ -260,20 +307,19 @@ class _Step:
         return after, [array(value) for value in results[count:]]
 
 
-def _with_constants(states: Sequence[Operand], loop: Callable[[set[int]], R]) -> R:
+def _with_constants(states: Sequence[Operand], found: _Found, loop: Callable[[set[int]], R]) -> R:
     """The loop, given the positions of known integers that no step changes.
 
     That all stay is assumed first, and then those that the steps changed are left out. Floats
     decide about no shapes.
     """
-    constants = {
-        i for i, v in enumerate(states) if isinstance(v, np.ndarray) and v.dtype.kind in "biu"
-    }
+    known = {i for i, v in enumerate(states) if isinstance(v, np.ndarray) and v.dtype.kind in "biu"}
     while True:
         try:
-            return loop(constants)
+            with found.traced_again():
+                return loop(known - found.changed)
         except _ChangesError as error:
-            constants = constants - error.positions
+            found.changed |= error.positions
 
 
 # Scan
@@ -296,7 +342,7 @@ def _scan(node: Node, operands: Sequence[Operand | None], graphs: Graphs) -> lis
     axes = listed("input_axes", len(stacks)), listed("output_axes", outputs)
     directions = listed("input_directions", len(stacks)), listed("output_directions", outputs)
     xs = [sw.moveaxis(array(x), axis, 0) for x, axis in zip(stacks, axes[0], strict=True)]
-    last, ys = _scanned(body, states, xs, *directions)
+    last, ys = _scanned(body, states, _met(node), xs, *directions)
     return [*last, *(sw.moveaxis(y, 0, axis) for y, axis in zip(ys, axes[1], strict=True))]
 
 
@@ -311,7 +357,7 @@ def _scan_of_batches(node: Node, operands: Sequence[Operand | None], body: Body)
     outputs = [0] * (len(node.get("body").output) - count)
 
     def one(_: None, element: list[Array]) -> tuple[None, list[Array]]:
-        last, ys = _scanned(body, element[:count], element[count:], inputs, outputs)
+        last, ys = _scanned(body, element[:count], _met(node), element[count:], inputs, outputs)
         return None, [*map(array, last), *ys]
 
     return sw.scan(one, None, values)[1]
@@ -320,6 +366,7 @@ def _scan_of_batches(node: Node, operands: Sequence[Operand | None], body: Body)
 def _scanned(
     body: Body,
     states: Sequence[Operand],
+    found: _Found,
     xs: Sequence[Array],
     inputs: Sequence[int],
     outputs: Sequence[int],
@@ -339,7 +386,7 @@ def _scanned(
         )  # fmt: skip
         return step.states(last), turned(ys, outputs)
 
-    return _with_constants(states, loop)
+    return _with_constants(states, found, loop)
 
 
 Control: TypeAlias = "Callable[[Node, Sequence[Operand | None], Graphs], list[Operand]]"

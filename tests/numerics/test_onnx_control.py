@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import stepwell as sw
 from stepwell.backends.program import Command, Loop, Program
 from stepwell.dialects.errors import UnsupportedError
+from stepwell.frontend.onnx import importer
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -412,6 +414,51 @@ def test_loops_within_loops() -> None:
     (outer,) = (c for c in lowered(proto, given).commands if isinstance(c, Loop))
     assert outer.count == 30
     assert [c.count for c in outer.commands if isinstance(c, Loop)] == [5]
+
+
+def nest(depth: int) -> Any:
+    """Loops within each other, each of which counts, and adds its number to what is innermost."""
+    held = [node("Mul", ["x0", "w"], ["y0"])]
+    for n in range(depth):
+        body = graph(
+            [
+                *held,
+                node("Identity", [f"before{n}"], [f"going{n}"]),
+                node("Add", [f"count{n}", f"i{n}"], [f"counted{n}"]),
+                node("Cast", [f"count{n}"], [f"number{n}"], to=FLOAT),
+                node("Add", [f"y{n}", f"number{n}"], [f"z{n}"]),
+            ],
+            [info(f"i{n}", INT64, []), info(f"before{n}", BOOL, []), info(f"count{n}", INT64, []),
+             info(f"x{n}", shape=[3])],
+            [info(f"going{n}", BOOL), info(f"counted{n}", INT64), info(f"z{n}")],
+        )  # fmt: skip
+        taken = ["trips", "", "zero", f"x{n + 1}"]
+        held = [node("Loop", taken, [f"last{n}", f"y{n + 1}"], f"loop {n}", body=body)]
+    weights: dict[str, Any] = {"trips": np.array(2), "zero": np.array(0), "w": random(3)}
+    return model(held, [info(f"x{depth}", shape=[3])], [info(f"y{depth}")], **weights)
+
+
+def test_depth_does_not_multiply_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A level adds a trace to each body inside of it: what loops found before, they keep."""
+    traces = 0
+    run = importer._Graphs.__call__  # pyright: ignore[reportPrivateUsage]
+
+    def counted(self: Any, attribute: str, inputs: Any) -> Any:
+        nonlocal traces
+        traces += 1
+        return run(self, attribute, inputs)
+
+    monkeypatch.setattr(importer._Graphs, "__call__", counted)  # pyright: ignore[reportPrivateUsage]
+    found: list[int] = []
+    for depth in range(1, 7):
+        traces = 0
+        proto, given = nest(depth), {f"x{depth}": random(3)}
+        lowered(proto, given)
+        found.append(traces)
+        if depth < 4:
+            agrees(proto, given)
+    more = [b - a for a, b in pairwise(found)]
+    assert all(b - a <= 1 for a, b in pairwise(more)), found
 
 
 # If

@@ -50,6 +50,44 @@ func.func @reread(%x: tensor<16x16xf32>, %w: tensor<16x16xf32>) -> tensor<16x16x
 
 // -----
 
+// Each gather reads the one before at each position twice: the last of eight would do so 128 times.
+// CHECK:      func.func @places
+// CHECK-NEXT:   kernel.launch @map_0(%p) {kernel.boundary = ["the kernel would compute it many times over"]}
+func.func @places(%p: tensor<8xi32>) -> tensor<8xi32> {
+  %0 = array.take %p, %p axis 0 : (tensor<8xi32>, tensor<8xi32>) -> tensor<8xi32>
+  %1 = array.take %0, %0 axis 0 : (tensor<8xi32>, tensor<8xi32>) -> tensor<8xi32>
+  %2 = array.take %1, %1 axis 0 : (tensor<8xi32>, tensor<8xi32>) -> tensor<8xi32>
+  %3 = array.take %2, %2 axis 0 : (tensor<8xi32>, tensor<8xi32>) -> tensor<8xi32>
+  %4 = array.take %3, %3 axis 0 : (tensor<8xi32>, tensor<8xi32>) -> tensor<8xi32>
+  %5 = array.take %4, %4 axis 0 : (tensor<8xi32>, tensor<8xi32>) -> tensor<8xi32>
+  %6 = array.take %5, %5 axis 0 : (tensor<8xi32>, tensor<8xi32>) -> tensor<8xi32>
+  %7 = array.take %6, %6 axis 0 : (tensor<8xi32>, tensor<8xi32>) -> tensor<8xi32>
+  func.return %7 : tensor<8xi32>
+}
+
+// -----
+
+// The place of an element in what is reshaped again and again takes quotients of quotients.
+// CHECK:      func.func @deep
+// CHECK-NEXT:   kernel.launch @map_0(%x) {kernel.boundary = ["an element would take the kernel too many steps"]}
+func.func @deep(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %0 = array.transpose %x permutation [1, 0] : (tensor<4x6xf32>) -> tensor<6x4xf32>
+  %1 = array.reshape %0 shape [8, 3] : (tensor<6x4xf32>) -> tensor<8x3xf32>
+  %2 = array.transpose %1 permutation [1, 0] : (tensor<8x3xf32>) -> tensor<3x8xf32>
+  %3 = array.reshape %2 shape [4, 6] : (tensor<3x8xf32>) -> tensor<4x6xf32>
+  %4 = array.transpose %3 permutation [1, 0] : (tensor<4x6xf32>) -> tensor<6x4xf32>
+  %5 = array.reshape %4 shape [8, 3] : (tensor<6x4xf32>) -> tensor<8x3xf32>
+  %6 = array.transpose %5 permutation [1, 0] : (tensor<8x3xf32>) -> tensor<3x8xf32>
+  %7 = array.reshape %6 shape [4, 6] : (tensor<3x8xf32>) -> tensor<4x6xf32>
+  %8 = array.transpose %7 permutation [1, 0] : (tensor<4x6xf32>) -> tensor<6x4xf32>
+  %9 = array.reshape %8 shape [8, 3] : (tensor<6x4xf32>) -> tensor<8x3xf32>
+  %10 = array.transpose %9 permutation [1, 0] : (tensor<8x3xf32>) -> tensor<3x8xf32>
+  %11 = array.reshape %10 shape [4, 6] : (tensor<3x8xf32>) -> tensor<4x6xf32>
+  func.return %11 : tensor<4x6xf32>
+}
+
+// -----
+
 // CHECK:      func.func @buffers
 // CHECK-NEXT:   kernel.launch @map_0({{.*}}) {kernel.boundary = ["the kernel would take too many buffers"]}
 func.func @buffers(%a: tensor<4xf32>, %b: tensor<4xf32>, %c: tensor<4xf32>, %d: tensor<4xf32>, %e: tensor<4xf32>, %f: tensor<4xf32>, %g: tensor<4xf32>, %h: tensor<4xf32>) -> tensor<4xf32> {
