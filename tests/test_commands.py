@@ -19,7 +19,7 @@ func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
 """
 
 
-@pytest.mark.parametrize("command", ["bench", "import", "opt", "run", "tune"])
+@pytest.mark.parametrize("command", ["bench", "docs", "import", "opt", "report", "run", "tune"])
 def test_an_unknown_option_is_one_line(command: str) -> None:
     outcome = call(stepwell.main, [command, "--frobnicate"])
     assert outcome.code == 1
@@ -29,7 +29,14 @@ def test_an_unknown_option_is_one_line(command: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["opt", "F"], ["run", "F"], ["tune", "F"], ["bench", "--report", "F"], ["import", "F"]],
+    [
+        ["opt", "F"],
+        ["run", "F"],
+        ["tune", "F"],
+        ["bench", "--report", "F"],
+        ["import", "F"],
+        ["report", "F"],
+    ],
     ids=lambda command: command[0],
 )
 @pytest.mark.parametrize(
@@ -45,13 +52,14 @@ def test_files_that_cannot_be_read(command: list[str], file: str, says: str) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
-@pytest.mark.parametrize("name", ["opt", "run", "bench"])
+@pytest.mark.parametrize("name", ["opt", "report", "run", "bench"])
 @pytest.mark.parametrize("output", ["full", "closed"])
 def test_output_that_nobody_takes(name: str, output: str, tmp_path: Path) -> None:
     path = tmp_path / "f.mlir"
     path.write_text(IR, "utf-8")
     argv = {
         "opt": [str(path)],
+        "report": ["--json", "-", str(path)],
         "run": ["--device=reference", str(path)],
         "bench": ["--list"],
     }[name]

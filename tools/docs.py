@@ -7,13 +7,13 @@ stages, operations, passes and targets themselves.
 from __future__ import annotations
 
 import re
-import sys
-from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from stepwell.tools import support
+from stepwell.tools.driver.command import CommandParser, concluded
+from stepwell.tools.driver.diagnostics import UsageError
 from stepwell.tools.markdown import first_line, table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,21 +140,25 @@ def stale(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the regions; with `--check` only says which pages are stale, and exits with 1."""
-    parser = ArgumentParser(
-        "stepwell docs", description="Writes the generated regions of the docs."
-    )
+    parser = CommandParser("stepwell docs", description="Writes the generated regions of the docs.")
     parser.add_argument("--check", action="store_true", help="change nothing; fail where stale")
-    options = parser.parse_args(argv)
+
+    def docs(_: object) -> int:
+        return _run(parser.parse_args(argv).check)
+
+    return concluded("stepwell docs", docs)
+
+
+def _run(check: bool) -> int:
     if not (ROOT / "docs").is_dir():
-        print("stepwell docs: error: it works in a checkout of Stepwell only", file=sys.stderr)
-        return 1
+        raise UsageError("it works in a checkout of Stepwell only")
     found = list(stale())
     for page, text in found:
-        if not options.check:
+        if not check:
             page.write_text(text, "utf-8")
-        state = "is stale: run `stepwell docs`" if options.check else "written"
+        state = "is stale: run `stepwell docs`" if check else "written"
         print(f"{page.relative_to(ROOT)} {state}")
-    return int(options.check and bool(found))
+    return int(check and bool(found))
 
 
 def _fence(language: str, text: str) -> str:

@@ -19,17 +19,16 @@ from rich.table import Table
 
 from stepwell.backends.compiler import existing_tuning
 from stepwell.backends.device import ReferenceDevice, open_device
-from stepwell.backends.errors import ArgumentError, DeviceError
 from stepwell.backends.program import Program, ProgramError
-from stepwell.dialects.errors import StepwellError
 from stepwell.frontend.compilation import target_of
 from stepwell.passes.peak import Peak
 from stepwell.passes.target import Target, target_named
 from stepwell.tools.benchmarks.figures import Settings
-from stepwell.tools.driver.diagnostics import DiagnosticError, UsageError
+from stepwell.tools.driver.command import CommandParser, concluded
+from stepwell.tools.driver.diagnostics import UsageError
 from stepwell.tools.driver.kernel_report import KernelRow, Report, compiled, measured, report
 from stepwell.tools.driver.models import models
-from stepwell.tools.driver.source import Source, render
+from stepwell.tools.driver.source import Source
 from stepwell.tools.driver.tables import console, number, table, words
 
 _MOST_HELD = 12
@@ -38,18 +37,11 @@ _MOST_HELD = 12
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; `argv` is without the program's name."""
-    sources: dict[str, Source] = {}
-    try:
+
+    def report_(sources: dict[str, Source]) -> int:
         return _run(_parser().parse_args(argv), sources)
-    except DiagnosticError as error:
-        sys.stderr.write(render(error.diagnostic, sources))
-    except (
-        ArgumentError, DeviceError, OSError, ProgramError, StepwellError, UsageError
-    ) as error:  # fmt: skip
-        print(f"stepwell report: error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
-    return 1
+
+    return concluded("stepwell report", report_, ProgramError)
 
 
 def _run(args: argparse.Namespace, sources: dict[str, Source]) -> int:
@@ -100,7 +92,7 @@ def _target(args: argparse.Namespace) -> Target:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="stepwell report",
         description="The kernels of a program: launches, bytes, flops, plans, and why results are "
         "stored for other kernels.",
