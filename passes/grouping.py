@@ -38,6 +38,7 @@ class Grouping:
         self.follows: dict[Operation, bool] = {}
         self.costly: dict[Operation, bool] = {}
         self.origins: dict[SSAValue, frozenset[SSAValue]] = {}
+        self.costly_sources: dict[SSAValue, set[GenericOp]] = {}
         self.donated = donated_arguments(function)
         self.scalars = scalar_slots(function)
         self.ends: dict[SSAValue, frozenset[SSAValue]] = {}
@@ -133,31 +134,32 @@ class Grouping:
         (result,) = op.results
         if result in self.groups.wholes:
             return False
-        needed: set[GenericOp] = set()
+        needed = self._costly_sources(result)
         for group in self.groups.all:
             outputs = group.domain.outputs
-            if group.domain.kind is Kind.MAP and all(
-                shape_of(value) == shape_of(result) for value in outputs
+            if (
+                group.domain.kind is Kind.MAP
+                and all(shape_of(value) == shape_of(result) for value in outputs)
+                and any(needed & self._costly_sources(value) for value in outputs)
+                and not self._too_many_buffers(op, group, stored=True)
+                and not self.groups.add(op, group, stored=True)
             ):
-                needed = needed or self._costly_sources([result])
-                if needed & self._costly_sources(outputs) and not (
-                    self._too_many_buffers(op, group, stored=True)
-                    or self.groups.add(op, group, stored=True)
-                ):
-                    group.boundaries[result] = [Boundary.RETURNED]
-                    return True
+                group.boundaries[result] = [Boundary.RETURNED]
+                return True
         return False
 
-    def _costly_sources(self, values: Iterable[SSAValue]) -> set[GenericOp]:
-        """The maps that maps compute values from, point by point, if they are not cheap."""
-        found: set[GenericOp] = set()
-        pending = [v.owner for v in values if isinstance(v.owner, GenericOp)]
-        while pending:
-            op = pending.pop()
-            if op not in found and self._kind(op) is Kind.MAP:
-                found.add(op)
-                pending += self._of_its_size(op)
-        return {op for op in found if not _is_cheap(op)}
+    def _costly_sources(self, value: SSAValue) -> set[GenericOp]:
+        """The maps that maps compute a value from, point by point, if they are not cheap."""
+        if value not in self.costly_sources:
+            found: set[GenericOp] = set()
+            pending = [value.owner]
+            while pending:
+                op = pending.pop()
+                if isinstance(op, GenericOp) and op not in found and self._kind(op) is Kind.MAP:
+                    found.add(op)
+                    pending += self._of_its_size(op)
+            self.costly_sources[value] = {op for op in found if not _is_cheap(op)}
+        return self.costly_sources[value]
 
     def _no_inline(
         self, op: GenericOp | FillOp, kind: Kind, readers: list[Group]
